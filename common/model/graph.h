@@ -1,0 +1,116 @@
+/*
+ * graph - a CNN without its weights: nodes in topological order, one output each, shapes for one image.
+ *
+ * A value is the output of the node with the same index. Its shape is (C,H,W), batch excluded; a flat value has
+ * H = W = 1 and `flat` set (rank 2 in ONNX). Node 0 is the one OP_INPUT; `output` is the node whose value is the result.
+ * What an exporter wrote in other ways arrives here in one form: ReduceMean over H and W as OP_GLOBALPOOL, MatMul + Add
+ * as OP_GEMM, a per-channel Add or Mul by a constant as OP_BN, shape arithmetic not at all.
+ *
+ * N batch, C input channels, K output channels, H,W input, P,Q output, R,S kernel (height, width).
+ */
+#ifndef COMMON_MODEL_GRAPH_H
+#define COMMON_MODEL_GRAPH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/err.h"
+
+enum op {
+    OP_INPUT,
+    OP_CONV,       /* params: w (K, C/groups, R, S), b (K) or none */
+    OP_BN,         /* params: w = scale (C), b = shift (C), mean (C), var (C):  y = (x - mean) / sqrt(var + eps) * w + b */
+    OP_RELU,
+    OP_CLIP,       /* to [lo, hi] */
+    OP_MAXPOOL,
+    OP_AVGPOOL,
+    OP_GLOBALPOOL, /* mean over H and W: (C,H,W) -> (C,1,1), flat or not */
+    OP_ADD,        /* two values of one shape */
+    OP_CONCAT,     /* along channels */
+    OP_PAD,        /* zeros around channels, height and width */
+    OP_SLICE,      /* [begin, end) by step along channels, height and width */
+    OP_FLATTEN,    /* (C,H,W) -> (C*H*W,1,1) flat, channel-major */
+    OP_GEMM,       /* params: w (K, C), b (K) or none; flat -> flat */
+    OP_SOFTMAX,    /* over channels of a flat value */
+    OP_COUNT
+};
+
+struct window { /* a kernel sliding over H and W */
+    int R, S;
+    int stride_h, stride_w;
+    int dil_h, dil_w;                     /* 1: no dilation */
+    int pad_t, pad_l, pad_b, pad_r;       /* pixels */
+};
+
+struct span { /* one axis of OP_SLICE */
+    int begin, end, step; /* 0 <= begin < end <= size, step >= 1 */
+};
+
+struct node {
+    enum op op;
+    char *name;  /* the source's name of the value (its tensor), unique in the graph */
+    char *label; /* the source's name of the node, or "" */
+    int n_in, *in;
+    int C, H, W; /* shape of the value */
+    bool flat;
+    union {
+        struct {
+            struct window win;
+            int groups;
+            bool bias;
+        } conv;
+        struct {
+            struct window win;
+            bool count_pad; /* AVGPOOL: the divisor counts padding */
+        } pool;
+        struct {
+            float eps;
+        } bn;
+        struct {
+            float lo, hi;
+        } clip;
+        struct {
+            int front, back; /* channels */
+            int top, left, bottom, right;
+        } pad;
+        struct {
+            struct span c, h, w;
+        } slice;
+        struct {
+            bool bias;
+        } gemm;
+    } u;
+};
+
+struct graph {
+    struct node *nodes;
+    int n, cap;
+    int output;
+    char *name;     /* of the ONNX graph */
+    int64_t opset;  /* of the source file */
+};
+
+#define GRAPH_MAX_NODES 20000
+#define GRAPH_MAX_DIM   (1 << 20) /* channels, height, width, kernel; a product that overflows is refused too */
+
+void graph_init(struct graph *g);
+void graph_release(struct graph *g);
+MUST_CHECK int graph_copy(const struct graph *g, struct graph *out, struct err *e);
+
+/*
+ * Appends a node: copies names and inputs, infers and checks the shape from the inputs' (for OP_INPUT and OP_CONV, OP_GEMM
+ * the caller has set C (= K) in `proto`; OP_INPUT all of C,H,W). Returns the new node's index or an error that names the
+ * node. `proto->name` and `proto->label` are borrowed and copied. `in` of `proto` likewise.
+ */
+MUST_CHECK int graph_add(struct graph *g, const struct node *proto, struct err *e);
+
+/* Infers the shape of nodes[i] again from its inputs' shapes; C of conv and gemm stays as it is. */
+MUST_CHECK int graph_infer(struct graph *g, int i, struct err *e);
+
+const char *op_name(enum op op); /* the ONNX name: "Conv", "BatchNormalization" ... */
+bool op_has_params(enum op op);  /* CONV, BN, GEMM */
+
+/* Number of nodes that read value i; the graph's output counts as one reader. `readers` has room for g->n ints. */
+void graph_readers(const struct graph *g, int *readers);
+
+#endif

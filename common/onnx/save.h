@@ -1,0 +1,18 @@
+/*
+ * save - a model to ONNX bytes: symbolic batch dimension "N", the source's names, opset 13 or the source's if that is later (at most 17), weights as raw
+ * fp32 initializers. What onnx_load reads back is the same graph with the same weights, bit for bit.
+ */
+#ifndef COMMON_ONNX_SAVE_H
+#define COMMON_ONNX_SAVE_H
+
+#include "common/base/buf.h"
+#include "common/model/weights.h"
+
+/* One pair of metadata_props. */
+struct onnx_meta {
+    const char *key, *value;
+};
+
+MUST_CHECK int onnx_save(const struct model *m, const struct onnx_meta *meta, int n_meta, struct buf *out, struct err *e);
+
+#endif

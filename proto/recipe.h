@@ -1,0 +1,43 @@
+/*
+ * recipe - all that a worker needs to know to turn candidates of one search into numbers, apart from the blobs it names.
+ * Part of every WORK message; fixed-size, so that it can be copied and compared.
+ */
+#ifndef PROTO_RECIPE_H
+#define PROTO_RECIPE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/hash.h"
+
+enum data_kind { DATA_CIFAR10, DATA_CIFAR100, DATA_IDX, DATA_SYNTHETIC, DATA_KINDS };
+enum select_kind { SELECT_GRAM, SELECT_L1, SELECT_KINDS };
+
+#define RECIPE_MAX_FILES 8
+#define RECIPE_NAME      64 /* with its NUL */
+
+struct data_file {
+    char name[RECIPE_NAME]; /* as in the set, such as "data_batch_1.bin"; a plain name, never a path */
+    struct hash hash;
+    uint64_t size; /* bytes */
+};
+
+struct recipe {
+    uint64_t seed;
+    struct hash model; /* the dense ONNX file */
+    enum data_kind data;
+    struct data_file files[RECIPE_MAX_FILES];
+    int n_files;
+    double mean[4], std[4]; /* x = (pixel - mean) / std, pixels 0..255, a number a channel */
+    int n_channels;         /* 1..4: numbers in mean and std; 0: mean 0, std 1 */
+    int reward, calibrate;  /* images carved from the training set */
+    enum select_kind select;
+    bool reconstruct, recalibrate;
+};
+
+const char *data_kind_name(enum data_kind k);
+bool data_kind_from_name(const char *s, enum data_kind *k);
+const char *select_kind_name(enum select_kind k);
+bool select_kind_from_name(const char *s, enum select_kind *k);
+
+#endif
