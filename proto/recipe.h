@@ -1,6 +1,6 @@
 /*
- * recipe - all that a worker needs to know to turn candidates of one search into numbers, apart from the blobs it names.
- * Part of every WORK message; fixed-size, so that it can be copied and compared.
+ * recipe - all that a worker needs to know to turn candidates of one search into numbers, apart from the blobs it
+ * names. Part of every WORK message; fixed-size, so that it can be copied and compared.
  */
 #ifndef PROTO_RECIPE_H
 #define PROTO_RECIPE_H

@@ -88,29 +88,39 @@ struct graph {
     int output;
     char *name;     /* of the ONNX graph */
     int64_t opset;  /* of the source file */
+    int *slots;     /* private: hash table of the nodes' names, by index, -1 where empty */
+    int n_slots;    /* private: a power of two, or 0 */
 };
 
 #define GRAPH_MAX_NODES 20000
-#define GRAPH_MAX_DIM   (1 << 20) /* channels, height, width, kernel; a product that overflows is refused too */
+#define GRAPH_MAX_DIM   (1 << 20) /* channels, height, width, kernel, padding; C*H*W and a weight's floats: INT32_MAX */
+#define GRAPH_MAX_MACS  (INT64_C(1) << 48) /* of one node, so that the sum over all of them fits */
 
-void graph_init(struct graph *g);
+void graph_init(struct graph *g); /* empty; output = -1, name NULL */
 void graph_release(struct graph *g);
 MUST_CHECK int graph_copy(const struct graph *g, struct graph *out, struct err *e);
 
 /*
  * Appends a node: copies names and inputs, infers and checks the shape from the inputs' (for OP_INPUT and OP_CONV, OP_GEMM
- * the caller has set C (= K) in `proto`; OP_INPUT all of C,H,W). Returns the new node's index or an error that names the
- * node. `proto->name` and `proto->label` are borrowed and copied. `in` of `proto` likewise.
+ * the caller has set C (= K) in `proto`; OP_INPUT all of C,H,W; OP_INPUT and OP_GLOBALPOOL `flat`). Returns the new node's
+ * index or an error that names the node. `proto->name` and `proto->label` (may be NULL) are borrowed and copied. `in` of
+ * `proto` likewise. Names don't change afterwards: the table that keeps them unique points at them.
  */
 MUST_CHECK int graph_add(struct graph *g, const struct node *proto, struct err *e);
 
-/* Infers the shape of nodes[i] again from its inputs' shapes; C of conv and gemm stays as it is. */
+/*
+ * Infers the shape of nodes[i] again from its inputs' shapes; C of conv and gemm stays as it is. On an error nothing has
+ * changed.
+ */
 MUST_CHECK int graph_infer(struct graph *g, int i, struct err *e);
 
 const char *op_name(enum op op); /* the ONNX name: "Conv", "BatchNormalization" ... */
 bool op_has_params(enum op op);  /* CONV, BN, GEMM */
 
-/* Number of nodes that read value i; the graph's output counts as one reader. `readers` has room for g->n ints. */
+/*
+ * How often value i is read: once for each place in a node's `in` (twice for x + x), and once more when it is the graph's
+ * output. `readers` has room for g->n ints.
+ */
 void graph_readers(const struct graph *g, int *readers);
 
 #endif

@@ -6,7 +6,8 @@
  * Slice shift them; a depthwise conv ties output to input; a grouped conv ties the channels at the same position of each
  * of its groups (so that all groups keep equally many); Flatten repeats a channel's class for each of its pixels; a zero
  * channel that Pad adds starts a class of its own, which an Add may join to a real one. Classes that reach the network's
- * input or output are fixed, and so are those that nothing with weights produces or that a strided channel Slice passes.
+ * input or output are fixed, and so are those that nothing with weights produces or that stand between the begin and end
+ * of a strided channel Slice (were one of those missed, its steps would fall on others).
  *
  * A group is the set of classes that occur in exactly the same values, equally often: nothing but their weights tells them apart, so
  * one decision (how many are kept) covers them, and the cost of a network depends on those numbers alone. Groups are in the
@@ -17,7 +18,7 @@
 
 #include "common/model/graph.h"
 
-struct group {
+struct channel_group {
     int n;          /* classes: the largest number that can be kept */
     int *classes;   /* (n) */
     int first;      /* node that produces it first */
@@ -26,14 +27,27 @@ struct group {
 
 struct groups {
     int n;
-    struct group *of; /* (n) */
+    struct channel_group *of; /* (n) */
     int n_nodes;
     int **classes;    /* (n_nodes)(C of the node): class of each channel */
     int n_classes;
     int *group;       /* (n_classes): index of the class's group, or -1 when fixed */
     int *rank;        /* (n_classes): position in its group's `classes`, or -1 */
+    struct width *widths; /* private, (n_nodes) */
+    struct share *shares; /* private: what the widths point into */
 };
 
+/* Private, so that groups_width is a short sum: a value's channels are `fixed` ones and `times` for each class a group keeps. */
+struct share {
+    int group, times;
+};
+struct width {
+    int fixed;
+    int n;
+    const struct share *of; /* (n), no group twice */
+};
+
+/* ERR_LIMIT when the graph's values have too many channels together, ERR_INVALID when it has no output. */
 MUST_CHECK int groups_find(const struct graph *g, struct groups *out, struct err *e);
 void groups_release(struct groups *gs);
 

@@ -1,0 +1,217 @@
+#include "common/onnx/tensor.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "raw_data is little-endian and copied as it is");
+
+void tensors_release(struct tensors *ts)
+{
+    while (ts->first) {
+        struct tensor *t = ts->first;
+        ts->first = t->next;
+        mem_free(t->f);
+        mem_free(t->i);
+        mem_free(t->batch);
+        mem_free(t);
+    }
+}
+
+static int spend(struct tensors *ts, size_t count, size_t size, struct err *e)
+{
+    size_t bytes;
+    if (!mem_mul(count, size, &bytes) || bytes > ts->room)
+        return err_set(e, ERR_LIMIT, "%zu numbers are more than a file of this size may ask for", count);
+    ts->room -= bytes;
+    return 0;
+}
+
+float *tensors_floats(struct tensors *ts, size_t count, struct err *e)
+{
+    if (spend(ts, count, sizeof(float), e) < 0)
+        return NULL;
+    float *f = mem_alloc(count, sizeof *f);
+    if (!f)
+        err_set(e, ERR_NOMEM, "no memory for %zu numbers", count);
+    return f;
+}
+
+static int check_dims(int rank, const int64_t *dims, size_t *n, struct err *e)
+{
+    *n = 1;
+    if (rank > TENSOR_MAX_RANK)
+        return err_set(e, ERR_UNSUPPORTED, "%d dimensions, more than %d", rank, TENSOR_MAX_RANK);
+    for (int k = 0; k < rank; k++)
+        if (dims[k] < 0 || !mem_mul(*n, (size_t)dims[k], n))
+            return err_set(e, ERR_INVALID, "dimension %d is %" PRId64, k, dims[k]);
+    return 0;
+}
+
+struct tensor *tensor_new(struct tensors *ts, enum tensor_type type, int rank, const int64_t *dims, struct err *e)
+{
+    size_t n;
+    if (check_dims(rank, dims, &n, e) < 0 ||
+        spend(ts, n, type == TENSOR_FLOAT ? sizeof(float) : sizeof(int64_t) + sizeof(bool), e) < 0)
+        return NULL;
+    struct tensor *t = mem_zalloc(1, sizeof *t);
+    if (!t)
+        goto out;
+    t->next = ts->first;
+    ts->first = t;
+    t->type = type;
+    t->rank = rank;
+    t->n = n;
+    if (rank > 0)
+        memcpy(t->dims, dims, (size_t)rank * sizeof *dims);
+    if (type == TENSOR_FLOAT && (t->f = mem_zalloc(n, sizeof *t->f)))
+        return t;
+    if (type == TENSOR_INT && (t->i = mem_zalloc(n, sizeof *t->i)) && (t->batch = mem_zalloc(n, sizeof *t->batch)))
+        return t;
+out:
+    err_set(e, ERR_NOMEM, "no memory for %zu numbers", n);
+    return NULL;
+}
+
+void tensor_put(struct tensor *to, size_t at, const struct tensor *from, size_t of)
+{
+    if (to->type == TENSOR_FLOAT) {
+        to->f[at] = from->f[of];
+    } else {
+        to->i[at] = from->i[of];
+        to->batch[at] = from->batch[of];
+    }
+}
+
+void tensor_strides(int rank, const int64_t *dims, int64_t *strides)
+{
+    int64_t s = 1;
+    for (int k = rank - 1; k >= 0; k--) {
+        strides[k] = s;
+        s *= dims[k] ? dims[k] : 1;
+    }
+}
+
+const char *tensor_type_name(int64_t onnx_type)
+{
+    static const char *const names[] = {"UNDEFINED", "FLOAT",   "UINT8",  "INT8",   "UINT16", "INT16",
+                                        "INT32",     "INT64",   "STRING", "BOOL",   "FLOAT16", "DOUBLE",
+                                        "UINT32",    "UINT64",  "COMPLEX64", "COMPLEX128", "BFLOAT16"};
+    if (onnx_type < 0 || onnx_type >= (int64_t)(sizeof names / sizeof names[0]))
+        return "unknown";
+    return names[onnx_type];
+}
+
+/* Where the numbers of a tensor lie: raw bytes, or one of the typed lists. */
+struct store {
+    size_t n;
+    const void *p;
+    enum tensor_type as;
+    enum { AS_FLOAT, AS_DOUBLE, AS_INT32, AS_INT64, AS_BYTE } kind;
+};
+
+static struct store list_of(const Onnx__TensorProto *s)
+{
+    switch (s->data_type) {
+    case ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT:
+        return (struct store){s->n_float_data, s->float_data, TENSOR_FLOAT, AS_FLOAT};
+    case ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE:
+        return (struct store){s->n_double_data, s->double_data, TENSOR_FLOAT, AS_DOUBLE};
+    case ONNX__TENSOR_PROTO__DATA_TYPE__INT64:
+        return (struct store){s->n_int64_data, s->int64_data, TENSOR_INT, AS_INT64};
+    default: /* INT32, BOOL */
+        return (struct store){s->n_int32_data, s->int32_data, TENSOR_INT, AS_INT32};
+    }
+}
+
+static int find_store(const Onnx__TensorProto *s, struct store *out, struct err *e)
+{
+    static const size_t sizes[] = {[AS_FLOAT] = 4, [AS_DOUBLE] = 8, [AS_INT32] = 4, [AS_INT64] = 8, [AS_BYTE] = 1};
+    switch (s->data_type) {
+    case ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT:
+    case ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE:
+    case ONNX__TENSOR_PROTO__DATA_TYPE__INT64:
+    case ONNX__TENSOR_PROTO__DATA_TYPE__INT32:
+    case ONNX__TENSOR_PROTO__DATA_TYPE__BOOL:
+        break;
+    default:
+        return err_set(e, ERR_UNSUPPORTED, "data type %s (%d) is not supported", tensor_type_name(s->data_type),
+                       (int)s->data_type);
+    }
+    *out = list_of(s);
+    if (!s->has_raw_data || (s->raw_data.len == 0 && out->n > 0))
+        return 0;
+    if (s->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__BOOL)
+        out->kind = AS_BYTE;
+    if (s->raw_data.len % sizes[out->kind] != 0)
+        return err_set(e, ERR_INVALID, "%zu bytes aren't a multiple of %zu", s->raw_data.len, sizes[out->kind]);
+    out->n = s->raw_data.len / sizes[out->kind];
+    out->p = s->raw_data.data;
+    return 0;
+}
+
+/* raw_data has no alignment, so numbers are copied out one by one where they change their type. */
+static void read_store(const struct store *s, struct tensor *t)
+{
+    const uint8_t *p = s->p;
+    if (s->n == 0)
+        return;
+    if (s->kind == AS_FLOAT) {
+        memcpy(t->f, p, s->n * sizeof *t->f);
+        return;
+    }
+    if (s->kind == AS_INT64) {
+        memcpy(t->i, p, s->n * sizeof *t->i);
+        return;
+    }
+    for (size_t k = 0; k < s->n; k++) {
+        double d;
+        int32_t i;
+        if (s->kind == AS_DOUBLE) {
+            memcpy(&d, p + k * sizeof d, sizeof d);
+            t->f[k] = (float)d;
+        } else if (s->kind == AS_INT32) {
+            memcpy(&i, p + k * sizeof i, sizeof i);
+            t->i[k] = i;
+        } else {
+            t->i[k] = p[k] != 0;
+        }
+    }
+}
+
+static struct tensor *decode(struct tensors *ts, const Onnx__TensorProto *src, struct err *e)
+{
+    struct store s;
+    size_t n;
+    if (src->n_external_data > 0 || src->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL) {
+        err_set(e, ERR_UNSUPPORTED, "its data lies in another file, which is not supported");
+        return NULL;
+    }
+    if (src->segment) {
+        err_set(e, ERR_UNSUPPORTED, "a tensor in segments is not supported");
+        return NULL;
+    }
+    if (src->n_dims > TENSOR_MAX_RANK) {
+        err_set(e, ERR_UNSUPPORTED, "%zu dimensions, more than %d", src->n_dims, TENSOR_MAX_RANK);
+        return NULL;
+    }
+    if (find_store(src, &s, e) < 0 || check_dims((int)src->n_dims, src->dims, &n, e) < 0)
+        return NULL;
+    if (n != s.n) {
+        err_set(e, ERR_INVALID, "its dimensions ask for %zu numbers, and %zu are there", n, s.n);
+        return NULL;
+    }
+    struct tensor *t = tensor_new(ts, s.as, (int)src->n_dims, src->dims, e);
+    if (t)
+        read_store(&s, t);
+    return t;
+}
+
+struct tensor *tensor_decode(struct tensors *ts, const Onnx__TensorProto *src, const char *name, struct err *e)
+{
+    struct tensor *t = decode(ts, src, e);
+    if (!t)
+        err_wrap(e, "tensor \"%s\"", name);
+    return t;
+}

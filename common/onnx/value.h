@@ -1,0 +1,40 @@
+/*
+ * value - everything that has a name in an ONNX graph: the input, initializers, and what nodes make. The names are borrowed
+ * from the unpacked message.
+ */
+#ifndef COMMON_ONNX_VALUE_H
+#define COMMON_ONNX_VALUE_H
+
+#include "common/onnx/tensor.h"
+
+enum value_kind {
+    VALUE_LATER,  /* its node's turn hasn't come */
+    VALUE_NODE,   /* computed by node `node` of our graph */
+    VALUE_TENSOR, /* a constant, decoded when it is first read */
+    VALUE_SIDE,   /* a second output: nothing may read it */
+};
+
+struct value {
+    const char *name;
+    enum value_kind kind;
+    int node;
+    const struct tensor *t;       /* VALUE_TENSOR, once decoded */
+    const Onnx__TensorProto *src; /* VALUE_TENSOR, an initializer */
+    bool input;                   /* the graph lists it among its inputs */
+    bool needed;                  /* the output depends on it */
+    int readers;                  /* how often needed nodes and the output name it */
+};
+
+struct values {
+    struct value *of; /* (n) sorted by name */
+    int n;
+};
+
+/* Collects the names; one that is defined twice or isn't clean text is refused. */
+MUST_CHECK int values_new(struct values *vs, const Onnx__GraphProto *g, struct err *e);
+void values_release(struct values *vs);
+
+/* NULL when there is none. */
+struct value *values_find(const struct values *vs, const char *name);
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * network - a multilayer perceptron of three layers: ReLU after the first two, nothing after the last.
+ *
+ * N rows, D inputs, H hidden units, one output. Everything is row-major fp32. The parameters lie in one block, so that an
+ * optimiser or a snapshot sees a plain array:
+ *   w1 (H,D)  b1 (H)  w2 (H,H)  b2 (H)  w3 (1,H)  b3 (1)
+ */
+#ifndef COORDINATOR_POLICY_NETWORK_H
+#define COORDINATOR_POLICY_NETWORK_H
+
+#include <stddef.h>
+
+#include "common/base/rng.h"
+
+struct network {
+    int D, H;
+    size_t n; /* parameters */
+    float *p; /* (n) */
+};
+
+/* Activations of a forward pass, kept for the backward pass, and room for the gradients there. */
+struct trace {
+    int N, H; /* the most rows it has room for */
+    float *h1, *h2; /* (N,H) after ReLU */
+    float *d1, *d2; /* (N,H) */
+};
+
+void network_init(struct network *w, int D, int H); /* zeros */
+void network_release(struct network *w);
+
+/* Uniform in +-1/sqrt(fan-in), the last layer in +-0.003 (Lillicrap et al., 2015, section 7): the first outputs are near zero. */
+void network_draw(struct network *w, struct rng *r);
+
+void trace_init(struct trace *t, int N, int H);
+void trace_release(struct trace *t);
+
+void network_forward(const struct network *w, float *y /* out (N) */, const float *x /* (N,D) */, int N, struct trace *t);
+
+/* After network_forward with the same x and t. dp and dx are overwritten; NULL where they aren't wanted. */
+void network_backward(const struct network *w, float *dp /* out (n) */, float *dx /* out (N,D) */,
+                      const float *dy /* (N) */, const float *x /* (N,D) */, int N, struct trace *t);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * spec - what a person asks for, as YAML (design.md 6.3). Unknown keys are refused with the nearest known one,
+ * values out of range with their range; nothing starts before all of it is right.
+ */
+#ifndef COORDINATOR_SPEC_H
+#define COORDINATOR_SPEC_H
+
+#include "coordinator/policy/policy.h"
+#include "proto/recipe.h"
+
+#define SPEC_MAX_BUDGETS 16
+#define SPEC_MAX_BYTES   (256 << 10)
+
+struct spec {
+    char name[RECIPE_NAME];
+    uint64_t seed;           /* 1 */
+    char *model, *data_path; /* as written; relative to the spec's file; data_path NULL for synthetic */
+    enum data_kind data;
+    double mean[4], std[4];
+    int n_channels;        /* numbers in mean and std, 0 when absent */
+    int reward, calibrate; /* images: 5000, 2000 */
+    struct {
+        enum cost_kind kind;
+        double frac;
+    } budgets[SPEC_MAX_BUDGETS]; /* in the order flops, params, bytes, each as written */
+    int n_budgets;
+    enum policy_kind policy;         /* ddpg */
+    enum policy_start start;         /* sensitivity */
+    enum reward_kind objective;      /* search.reward: accuracy, error-flops or error-params */
+    int episodes, warmup, lookahead; /* 400, 100, 32 */
+    bool inner_only;                 /* cut.groups: inner */
+    int round_to;                    /* 8 */
+    double keep_min;                 /* 0.2 */
+    enum select_kind select;         /* gram */
+    bool reconstruct, recalibrate;   /* true, true */
+    int finish_top;                  /* finalists per budget: scored on the test set and exported; 1 */
+};
+
+MUST_CHECK int spec_parse(const char *yaml, size_t n, struct spec *s, struct err *e);
+void spec_release(struct spec *s);
+
+#endif

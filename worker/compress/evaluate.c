@@ -1,0 +1,103 @@
+#include "worker/compress/evaluate.h"
+
+#include <stdlib.h>
+
+#include "common/base/mem.h"
+#include "worker/compress/cut.h"
+#include "worker/compress/recalibrate.h"
+#include "worker/compress/reconstruct.h"
+
+/* A profile of another network would index past this one's arrays. */
+static int check_profile(const struct dense *d, const struct model *m, const struct profile *p, struct err *e)
+{
+    if (p->n_groups > 0 && p->n_groups != d->groups.n)
+        return err_set(e, ERR_INVALID, "the profile has %d groups, the network %d", p->n_groups, d->groups.n);
+    for (int g = 0; g < p->n_groups; g++)
+        if (p->size[g] != d->groups.of[g].n)
+            return err_set(e, ERR_INVALID, "group %d of the profile has %d channels, the network's %d", g,
+                           p->size[g], d->groups.of[g].n);
+    if (p->grams.n == 0)
+        return 0;
+    struct gram_list want;
+    int rc = gram_list_new(&want, &d->model.graph, &d->groups, e);
+    if (rc < 0)
+        return rc;
+    bool same = want.n == p->grams.n;
+    for (int i = 0; same && i < want.n; i++)
+        same = want.of[i].node == p->grams.of[i].node && want.of[i].n == p->grams.of[i].n &&
+               want.of[i].groups == p->grams.of[i].groups;
+    gram_list_release(&want);
+    return same ? 0
+                : err_set(e, ERR_INVALID, "the profile's Gram matrices aren't those of graph \"%s\"",
+                          m->graph.name ? m->graph.name : "");
+}
+
+static int check_stats(const struct model *m, const struct stats_list *s, struct err *e)
+{
+    for (int i = 0; i < s->n; i++) {
+        int node = s->of[i].node;
+        if (node >= m->graph.n || m->graph.nodes[node].op != OP_CONV || m->graph.nodes[node].C != s->of[i].C)
+            return err_set(e, ERR_INVALID, "the profile has statistics of node %d, which is no conv of %d channels",
+                           node, s->of[i].C);
+    }
+    return 0;
+}
+
+int dense_new(struct dense *d, const struct model *m, const struct profile *p, struct err *e)
+{
+    *d = (struct dense){0};
+    int rc = check_stats(m, &p->stats, e);
+    if (rc == 0)
+        rc = unfold(m, &p->stats, &d->model, e);
+    if (rc == 0)
+        rc = groups_find(&d->model.graph, &d->groups, e);
+    if (rc == 0)
+        rc = check_profile(d, m, p, e);
+    if (rc < 0)
+        dense_release(d);
+    return rc;
+}
+
+void dense_release(struct dense *d)
+{
+    groups_release(&d->groups);
+    model_release(&d->model);
+    *d = (struct dense){0};
+}
+
+int evaluate_make(const struct compress_work *cw, const struct dense *d, const struct profile *p, const int *keep,
+                  struct model *out, struct err *e)
+{
+    struct stage stage = {cw, "recalibrate"};
+    for (int g = 0; g < d->groups.n; g++)
+        if (keep[g] < 1 || keep[g] > d->groups.of[g].n)
+            return err_set(e, ERR_INVALID, "group %d can't keep %d of its %d channels", g, keep[g],
+                           d->groups.of[g].n);
+    bool *live = xcalloc((size_t)d->groups.n_classes, sizeof(bool));
+    cut_live(&d->groups, keep, p->order, live);
+    int rc = cw->progress ? cw->progress(cw->arg, "cut", 0, 1, e) : 0;
+    if (rc == 0)
+        rc = cut(&d->model, &d->groups, live, out, e);
+    if (rc < 0)
+        goto out;
+    if (cw->recipe->reconstruct)
+        rc = reconstruct(out, &d->model, &d->groups, live, &p->grams, cw->pool, e);
+    if (rc == 0 && cw->recipe->recalibrate)
+        rc = recalibrate(out, cw->pool, cw->calibrate, stage_report, &stage, e);
+    if (rc < 0)
+        model_release(out);
+out:
+    free(live);
+    return rc;
+}
+
+int evaluate_score(const struct compress_work *cw, const struct model *m, const struct scored_set *set,
+                   const char *stage, struct metrics *out, struct err *e)
+{
+    struct stage st = {cw, stage};
+    struct score s;
+    int rc = score_model(cw->pool, &m->graph, &m->weights, set, stage_report, &st, &s, e);
+    if (rc == 0)
+        *out = (struct metrics){.n = s.n, .top1 = s.top1, .top5 = s.top5, .loss = s.loss};
+    return rc;
+}

@@ -1,0 +1,27 @@
+/*
+ * evaluate - a candidate turned into a network and a score: cut, reconstruct, recalibrate, score; always from the
+ * stored weights.
+ */
+#ifndef WORKER_COMPRESS_EVALUATE_H
+#define WORKER_COMPRESS_EVALUATE_H
+
+#include "worker/compress/profile.h"
+
+/* What every candidate of a search starts from, made once. */
+struct dense {
+    struct model model; /* with a BN behind every conv (unfold.h) */
+    struct groups groups;
+};
+MUST_CHECK int dense_new(struct dense *d, const struct model *m, const struct profile *p, struct err *e);
+void dense_release(struct dense *d);
+
+/* keep (groups): the candidate's network, cut, reconstructed and recalibrated as the recipe says, still unfolded.
+ */
+MUST_CHECK int evaluate_make(const struct compress_work *cw, const struct dense *d, const struct profile *p,
+                             const int *keep, struct model *out, struct err *e);
+
+/* Its score on `set`; `stage` names it in the progress. */
+MUST_CHECK int evaluate_score(const struct compress_work *cw, const struct model *m, const struct scored_set *set,
+                              const char *stage, struct metrics *out, struct err *e);
+
+#endif

@@ -1,0 +1,76 @@
+#include "worker/compress/profile.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "worker/compress/eliminate.h"
+#include "worker/compress/evaluate.h"
+
+void profile_release(struct profile *p)
+{
+    for (int g = 0; g < p->n_groups; g++) {
+        free(p->order ? p->order[g] : NULL);
+        free(p->curve ? p->curve[g] : NULL);
+    }
+    free(p->size);
+    free(p->order);
+    free(p->curve);
+    stats_list_release(&p->stats);
+    gram_list_release(&p->grams);
+    *p = (struct profile){0};
+}
+
+struct ordering {
+    const struct dense *dense;
+    struct profile *p;
+    enum select_kind select;
+};
+
+static int order_group(void *arg, int group, int thread, struct err *e)
+{
+    struct ordering *o = arg;
+    (void)thread;
+    return eliminate(&o->dense->model, &o->dense->groups, group, &o->p->grams, o->select, o->p->order[group],
+                     o->p->curve[group], e);
+}
+
+static int order_groups(const struct compress_work *cw, const struct dense *d, struct profile *p, struct err *e)
+{
+    p->n_groups = d->groups.n;
+    p->size = xcalloc((size_t)p->n_groups, sizeof(*p->size));
+    p->order = xcalloc((size_t)p->n_groups, sizeof(*p->order));
+    p->curve = xcalloc((size_t)p->n_groups, sizeof(*p->curve));
+    for (int g = 0; g < p->n_groups; g++) {
+        p->size[g] = d->groups.of[g].n;
+        p->order[g] = xcalloc((size_t)p->size[g], sizeof(int));
+        p->curve[g] = xcalloc((size_t)p->size[g] + 1, sizeof(float));
+    }
+    struct ordering o = {d, p, cw->recipe->select};
+    int rc = cw->progress ? cw->progress(cw->arg, "order", 0, (uint64_t)p->n_groups, e) : 0;
+    return rc == 0 ? pool_run(cw->pool, p->n_groups, order_group, &o, e) : rc;
+}
+
+int profile_make(const struct compress_work *cw, struct profile *p, struct err *e)
+{
+    struct dense d = {0};
+    struct stage gram = {cw, "gram"};
+    int *bare = xcalloc((size_t)cw->model->graph.n, sizeof(int)), n = unfold_missing(&cw->model->graph, bare);
+    *p = (struct profile){0};
+    int rc = evaluate_score(cw, cw->model, cw->reward, "score", &p->dense, e);
+    if (rc == 0)
+        rc = stats_measure(cw, bare, n, &p->stats, e);
+    if (rc == 0)
+        rc = dense_new(&d, cw->model, p, e);
+    if (rc == 0)
+        rc = gram_list_new(&p->grams, &d.model.graph, &d.groups, e);
+    if (rc == 0)
+        rc = gram_measure(&p->grams, cw->pool, &d.model, cw->calibrate, cw->recipe->seed, stage_report, &gram, e);
+    if (rc == 0)
+        rc = order_groups(cw, &d, p, e);
+    dense_release(&d);
+    free(bare);
+    if (rc < 0)
+        profile_release(p);
+    return rc;
+}

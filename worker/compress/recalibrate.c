@@ -1,0 +1,103 @@
+#include "worker/compress/recalibrate.h"
+
+#include <stdlib.h>
+
+#include "common/base/mem.h"
+
+struct recalibration {
+    const struct scored_set *set;
+    const struct graph *g;
+    struct engine_run **run; /* one a thread */
+    float **input, **logits; /* one a thread */
+    int batch;
+    size_t n_stats; /* floats of mean and variance of all BNs */
+    float *stats;   /* (batches, n_stats): each batch writes its own */
+    int (*progress)(void *arg, int done, int total);
+    void *arg;
+};
+
+static int run_batch(void *arg, int piece, int thread, struct err *e)
+{
+    struct recalibration *r = arg;
+    int index[RECALIBRATE_BATCH];
+    for (int b = 0; b < r->batch; b++) {
+        int image = piece * r->batch + b;
+        index[b] = r->set->index ? r->set->index[image] : image;
+    }
+    dataset_fill(r->set->data, index, r->batch, r->set->mean, r->set->std, r->input[thread]);
+    int rc = engine_forward(r->run[thread], r->input[thread], r->logits[thread], e);
+    float *out = r->stats + (size_t)piece * r->n_stats;
+    for (int i = 0; rc == 0 && i < r->g->n; i++) {
+        if (r->g->nodes[i].op != OP_BN)
+            continue;
+        const float *mean, *var;
+        engine_stats(r->run[thread], i, &mean, &var);
+        for (int c = 0; c < r->g->nodes[i].C; c++) {
+            *out++ = mean[c];
+            *out++ = var[c];
+        }
+    }
+    if (rc == 0 && thread == 0 && r->progress && r->progress(r->arg, (piece + 1) * r->batch, r->set->n) < 0)
+        rc = err_set(e, ERR_CANCELLED, "cancelled");
+    return rc;
+}
+
+static void average(const struct recalibration *r, struct model *m, int batches)
+{
+    size_t at = 0;
+    for (int i = 0; i < m->graph.n; i++) {
+        if (m->graph.nodes[i].op != OP_BN)
+            continue;
+        for (int c = 0; c < m->graph.nodes[i].C; c++, at += 2) {
+            double mean = 0, var = 0;
+            for (int b = 0; b < batches; b++) {
+                mean += r->stats[(size_t)b * r->n_stats + at];
+                var += r->stats[(size_t)b * r->n_stats + at + 1];
+            }
+            m->weights.of[i].mean[c] = (float)(mean / batches);
+            m->weights.of[i].var[c] = (float)(var / batches);
+        }
+    }
+}
+
+int recalibrate(struct model *m, struct pool *pool, const struct scored_set *set,
+                int (*progress)(void *arg, int done, int total), void *arg, struct err *e)
+{
+    const struct graph *g = &m->graph;
+    const struct node *in = &g->nodes[0];
+    int threads = pool_threads(pool), batches = (set->n + RECALIBRATE_BATCH - 1) / RECALIBRATE_BATCH;
+    struct recalibration r = {.set = set, .g = g, .batch = set->n / batches, .progress = progress, .arg = arg};
+    for (int i = 0; i < g->n; i++)
+        if (g->nodes[i].op == OP_BN)
+            r.n_stats += 2 * (size_t)g->nodes[i].C;
+    if (r.n_stats == 0)
+        return 0;
+    struct engine *eng = NULL;
+    r.stats = mem_alloc(r.n_stats * (size_t)batches, sizeof(float));
+    r.run = xcalloc((size_t)threads, sizeof(*r.run));
+    r.input = xcalloc((size_t)threads, sizeof(*r.input));
+    r.logits = xcalloc((size_t)threads, sizeof(*r.logits));
+    int rc = r.stats ? engine_new(&eng, g, &m->weights, r.batch, ENGINE_BATCH, NULL, 0, e)
+                     : err_set(e, ERR_NOMEM, "no memory for the statistics of %d batches", batches);
+    for (int t = 0; rc == 0 && t < threads; t++) {
+        r.input[t] = mem_alloc((size_t)r.batch * (size_t)in->C, (size_t)in->H * (size_t)in->W * sizeof(float));
+        r.logits[t] = mem_alloc((size_t)r.batch, (size_t)g->nodes[g->output].C * sizeof(float));
+        rc = r.input[t] && r.logits[t] ? engine_run_new(&r.run[t], eng, e)
+                                       : err_set(e, ERR_NOMEM, "no memory for a batch of %d images", r.batch);
+    }
+    if (rc == 0)
+        rc = pool_run(pool, batches, run_batch, &r, e);
+    if (rc == 0)
+        average(&r, m, batches);
+    for (int t = 0; t < threads; t++) {
+        engine_run_free(r.run[t]);
+        mem_free(r.input[t]);
+        mem_free(r.logits[t]);
+    }
+    engine_free(eng);
+    mem_free(r.stats);
+    free(r.run);
+    free(r.input);
+    free(r.logits);
+    return rc;
+}

@@ -1,0 +1,169 @@
+#include "worker/compress/unfold.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+
+#define SUFFIX "/unfolded"
+#define EPS    1e-5f
+
+int unfold_missing(const struct graph *g, int *nodes)
+{
+    int *readers = xcalloc((size_t)g->n, sizeof(int));
+    bool *has_bn = xcalloc((size_t)g->n, sizeof(bool));
+    int n = 0;
+    graph_readers(g, readers);
+    for (int i = 0; i < g->n; i++)
+        if (g->nodes[i].op == OP_BN)
+            has_bn[g->nodes[i].in[0]] = true;
+    for (int i = 0; i < g->n; i++)
+        if (g->nodes[i].op == OP_CONV && !(has_bn[i] && readers[i] == 1))
+            nodes[n++] = i;
+    free(readers);
+    free(has_bn);
+    return n;
+}
+
+/* Copies node `i`'s parameters of `from` into node `to` of `w`. */
+static void copy_params(const struct weights *from, int i, struct weights *w, int to)
+{
+    const struct params *s = &from->of[i];
+    struct params *d = &w->of[to];
+    if (s->n_w != d->n_w || (s->b && !d->b))
+        BUG("parameters of node %d don't fit node %d", i, to);
+    if (s->w)
+        memcpy(d->w, s->w, s->n_w * sizeof(float));
+    if (s->b)
+        memcpy(d->b, s->b, s->n_b * sizeof(float));
+    if (s->mean)
+        memcpy(d->mean, s->mean, s->n_b * sizeof(float));
+    if (s->var)
+        memcpy(d->var, s->var, s->n_b * sizeof(float));
+}
+
+/* Adds a copy of node `i` of `g` whose inputs are looked up in `at`. */
+static int add_copy(struct graph *out, const struct graph *g, int i, const int *at, bool bias, struct err *e)
+{
+    struct node n = g->nodes[i];
+    int *in = xcalloc((size_t)n.n_in, sizeof(int));
+    for (int k = 0; k < n.n_in; k++)
+        in[k] = at[n.in[k]];
+    n.in = in;
+    if (bias)
+        n.u.conv.bias = true;
+    int rc = graph_add(out, &n, e);
+    free(in);
+    return rc;
+}
+
+static void fill_identity(const struct channel_stats *s, struct params *p)
+{
+    for (int c = 0; c < s->C; c++) {
+        p->w[c] = sqrtf(s->var[c] + EPS);
+        p->b[c] = s->mean[c];
+        p->mean[c] = s->mean[c];
+        p->var[c] = s->var[c];
+    }
+}
+
+static int add_bn(struct graph *out, const struct graph *g, int conv, int at, struct err *e)
+{
+    char *name = xasprintf("%s" SUFFIX, g->nodes[conv].name);
+    struct node bn = {.op = OP_BN, .name = name, .label = name, .n_in = 1, .in = &at, .u.bn.eps = EPS};
+    int rc = graph_add(out, &bn, e);
+    free(name);
+    return rc;
+}
+
+int unfold(const struct model *m, const struct stats_list *stats, struct model *out, struct err *e)
+{
+    const struct graph *g = &m->graph;
+    int *at = xcalloc((size_t)g->n, sizeof(int));   /* where readers of a value find it */
+    int *self = xcalloc((size_t)g->n, sizeof(int)); /* where the node itself is */
+    const struct channel_stats **of = xcalloc((size_t)g->n, sizeof(*of));
+    for (int i = 0; i < stats->n; i++)
+        of[stats->of[i].node] = &stats->of[i];
+    *out = (struct model){0};
+    graph_init(&out->graph);
+    out->graph.name = g->name ? xstrdup(g->name) : NULL;
+    out->graph.opset = g->opset;
+    int rc = 0;
+    for (int i = 0; rc >= 0 && i < g->n; i++) {
+        rc = self[i] = at[i] = add_copy(&out->graph, g, i, at, false, e);
+        if (rc >= 0 && of[i])
+            rc = at[i] = add_bn(&out->graph, g, i, self[i], e);
+    }
+    if (rc < 0)
+        goto out;
+    out->graph.output = at[g->output];
+    if ((rc = weights_new(&out->weights, &out->graph, e)) < 0)
+        goto out;
+    for (int i = 0; i < g->n; i++) {
+        copy_params(&m->weights, i, &out->weights, self[i]);
+        if (of[i])
+            fill_identity(of[i], &out->weights.of[at[i]]);
+    }
+out:
+    free(at);
+    free(self);
+    free(of);
+    if (rc < 0)
+        model_release(out);
+    return rc < 0 ? rc : 0;
+}
+
+static bool is_unfolded(const struct node *n)
+{
+    size_t len = strlen(n->name), tail = strlen(SUFFIX);
+    return n->op == OP_BN && len > tail && strcmp(n->name + len - tail, SUFFIX) == 0;
+}
+
+/* w, b of the conv become those of conv and BN together. */
+static void fold_params(const struct params *bn, float eps, struct params *conv)
+{
+    size_t K = conv->n_b, row = conv->n_w / K;
+    for (size_t k = 0; k < K; k++) {
+        float s = bn->w[k] / sqrtf(bn->var[k] + eps);
+        for (size_t i = 0; i < row; i++)
+            conv->w[k * row + i] *= s;
+        conv->b[k] = (conv->b[k] - bn->mean[k]) * s + bn->b[k];
+    }
+}
+
+int fold(const struct model *m, struct model *out, struct err *e)
+{
+    const struct graph *g = &m->graph;
+    int *at = xcalloc((size_t)g->n, sizeof(int));
+    bool *folded = xcalloc((size_t)g->n, sizeof(bool)); /* conv whose BN goes */
+    for (int i = 0; i < g->n; i++)
+        if (is_unfolded(&g->nodes[i]))
+            folded[g->nodes[i].in[0]] = true;
+    *out = (struct model){0};
+    graph_init(&out->graph);
+    out->graph.name = g->name ? xstrdup(g->name) : NULL;
+    out->graph.opset = g->opset;
+    int rc = 0;
+    for (int i = 0; rc >= 0 && i < g->n; i++) {
+        const struct node *n = &g->nodes[i];
+        rc = at[i] = is_unfolded(n) ? at[n->in[0]] : add_copy(&out->graph, g, i, at, folded[i], e);
+    }
+    if (rc < 0)
+        goto out;
+    out->graph.output = at[g->output];
+    if ((rc = weights_new(&out->weights, &out->graph, e)) < 0)
+        goto out;
+    for (int i = 0; i < g->n; i++) {
+        if (is_unfolded(&g->nodes[i]))
+            fold_params(&m->weights.of[i], g->nodes[i].u.bn.eps, &out->weights.of[at[i]]);
+        else
+            copy_params(&m->weights, i, &out->weights, at[i]);
+    }
+out:
+    free(at);
+    free(folded);
+    if (rc < 0)
+        model_release(out);
+    return rc < 0 ? rc : 0;
+}

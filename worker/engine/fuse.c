@@ -1,0 +1,177 @@
+#include "worker/engine/fuse.h"
+
+#include <stdlib.h>
+
+#include "common/base/mem.h"
+
+struct fuse {
+    const struct graph *g;
+    enum engine_mode mode;
+    const bool *tapped;
+    bool *needed; /* the output or a tap depends on it */
+    bool *taken;  /* already in a unit */
+    int *readers; /* needed nodes that read it; +1 for the output, +1 for a tap */
+    int *reader;  /* one of them */
+};
+
+static void mark_needed(struct fuse *f)
+{
+    const struct graph *g = f->g;
+    f->readers[g->output]++;
+    for (int i = g->n - 1; i >= 0; i--) {
+        if (i == g->output || f->tapped[i])
+            f->needed[i] = true;
+        if (f->tapped[i])
+            f->readers[i]++;
+        if (!f->needed[i])
+            continue;
+        for (int k = 0; k < g->nodes[i].n_in; k++) {
+            int from = g->nodes[i].in[k];
+            f->needed[from] = true;
+            f->readers[from]++;
+            f->reader[from] = i;
+        }
+    }
+}
+
+/* The only reader of a value that nobody else wants to see, or -1. */
+static int sole_reader(const struct fuse *f, int i)
+{
+    return f->readers[i] == 1 && i != f->g->output && !f->tapped[i] ? f->reader[i] : -1;
+}
+
+static bool sums(enum op op)
+{
+    return op == OP_CONV || op == OP_GEMM || op == OP_BN;
+}
+
+static bool clamps(enum op op)
+{
+    return op == OP_RELU || op == OP_CLIP;
+}
+
+/* An Add belongs to the later of its operands that can take it: that one's input is still in the cache. */
+static bool take_add(const struct fuse *f, struct unit *u, int add)
+{
+    const int *in = f->g->nodes[add].in;
+    int other = in[0] == u->tail ? in[1] : in[0];
+    if (!sums(f->g->nodes[u->head].op) || u->add >= 0)
+        return false;
+    if (other > u->tail && sums(f->g->nodes[other].op) && sole_reader(f, other) == add)
+        return false;
+    u->add = other;
+    return true;
+}
+
+static bool take_act(const struct fuse *f, struct unit *u, const struct node *n)
+{
+    enum op head = f->g->nodes[u->head].op;
+    if (!sums(head) && head != OP_ADD)
+        return false;
+    u->act = n->op == OP_RELU ? ACT_RELU : (struct act){.lo = n->u.clip.lo, .hi = n->u.clip.hi};
+    return true;
+}
+
+static bool take_bn(const struct fuse *f, struct unit *u, int bn)
+{
+    enum op head = f->g->nodes[u->head].op;
+    if (f->mode != ENGINE_INFER || (head != OP_CONV && head != OP_GEMM) || u->add >= 0 || u->n_bn == FUSE_BNS)
+        return false;
+    u->bn[u->n_bn++] = bn;
+    return true;
+}
+
+/* Whether the unit takes the node that reads its tail. */
+static bool take(const struct fuse *f, struct unit *u, int next)
+{
+    const struct node *n = &f->g->nodes[next];
+    if (act_any(u->act) || u->pad >= 0)
+        return false;
+    if (n->op == OP_BN)
+        return take_bn(f, u, next);
+    if (n->op == OP_ADD)
+        return take_add(f, u, next);
+    if (clamps(n->op))
+        return take_act(f, u, n);
+    if (n->op == OP_PAD && f->g->nodes[u->head].op == OP_SLICE) {
+        u->pad = next;
+        return true;
+    }
+    return false;
+}
+
+static struct unit grow(struct fuse *f, int head)
+{
+    struct unit u = {.head = head, .tail = head, .add = -1, .pad = -1, .act = ACT_NONE};
+    const struct node *n = &f->g->nodes[head];
+    if (n->op == OP_RELU)
+        u.act = ACT_RELU;
+    else if (n->op == OP_CLIP)
+        u.act = (struct act){.lo = n->u.clip.lo, .hi = n->u.clip.hi};
+    f->taken[head] = true;
+    for (;;) {
+        int next = sole_reader(f, u.tail);
+        if (next < 0 || !take(f, &u, next))
+            return u;
+        f->taken[next] = true;
+        u.tail = next;
+    }
+}
+
+static int by_tail(const void *a, const void *b)
+{
+    const struct unit *x = a, *y = b;
+    return (x->tail > y->tail) - (x->tail < y->tail);
+}
+
+static void count_reads(struct units *us, const struct graph *g, const bool *tapped)
+{
+    us->reads[g->output]++;
+    for (int i = 0; i < g->n; i++)
+        us->reads[i] += tapped[i];
+    for (int k = 0; k < us->n; k++) {
+        const struct unit *u = &us->of[k];
+        for (int j = 0; j < g->nodes[u->head].n_in; j++)
+            us->reads[g->nodes[u->head].in[j]]++;
+        if (u->add >= 0)
+            us->reads[u->add]++;
+    }
+}
+
+int units_find(struct units *us, const struct graph *g, enum engine_mode mode, const bool *tapped, struct err *e)
+{
+    struct fuse f = {.g = g, .mode = mode, .tapped = tapped};
+    size_t n = (size_t)g->n;
+    int rc = 0;
+    f.needed = mem_zalloc(n, sizeof *f.needed);
+    f.taken = mem_zalloc(n, sizeof *f.taken);
+    f.readers = mem_zalloc(n, sizeof *f.readers);
+    f.reader = mem_zalloc(n, sizeof *f.reader);
+    us->n = 0;
+    us->of = mem_zalloc(n, sizeof *us->of);
+    us->reads = mem_zalloc(n, sizeof *us->reads);
+    if (!f.needed || !f.taken || !f.readers || !f.reader || !us->of || !us->reads) {
+        rc = err_set(e, ERR_NOMEM, "no memory to order %d nodes", g->n);
+        units_release(us);
+        goto out;
+    }
+    mark_needed(&f);
+    for (int i = 1; i < g->n; i++)
+        if (f.needed[i] && !f.taken[i])
+            us->of[us->n++] = grow(&f, i);
+    qsort(us->of, (size_t)us->n, sizeof *us->of, by_tail);
+    count_reads(us, g, tapped);
+out:
+    mem_free(f.needed);
+    mem_free(f.taken);
+    mem_free(f.readers);
+    mem_free(f.reader);
+    return rc;
+}
+
+void units_release(struct units *us)
+{
+    mem_free(us->of);
+    mem_free(us->reads);
+    *us = (struct units){0};
+}

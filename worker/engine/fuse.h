@@ -1,0 +1,39 @@
+/*
+ * fuse - which nodes become one step. A unit begins with the node that does the work (head) and takes along what follows it, as long as
+ * nobody else reads the value in between and it isn't tapped:
+ *
+ *   INFER   (Conv | Gemm) BN* [Add] [Relu | Clip]      BN [Add] [Relu | Clip]      Add [Relu | Clip]     Slice [Pad]
+ *   BATCH   (Conv | Gemm) [Add] [Relu | Clip]          likewise
+ *
+ * Units are in the order of their tails, so whatever a unit reads has been computed. Nodes that neither the output nor a
+ * tap depends on are in no unit.
+ */
+#ifndef WORKER_ENGINE_FUSE_H
+#define WORKER_ENGINE_FUSE_H
+
+#include "worker/engine/act.h"
+#include "worker/engine/engine.h"
+
+#define FUSE_BNS 4
+
+struct unit {
+    int head, tail;  /* nodes; the unit gives the tail's value */
+    int n_bn;
+    int bn[FUSE_BNS]; /* folded into the head, in order */
+    int add;         /* the Add's other operand, or -1 */
+    int pad;         /* the Pad after a Slice, or -1 */
+    struct act act;
+};
+
+struct units {
+    int n;
+    struct unit *of; /* (n) */
+    int *reads;      /* (nodes of the graph): units that read the node's value; +1 for the output, +1 for a tap */
+};
+
+/* tapped: one bool a node. */
+MUST_CHECK int units_find(struct units *us, const struct graph *g, enum engine_mode mode, const bool *tapped,
+                          struct err *e);
+void units_release(struct units *us);
+
+#endif

@@ -1,0 +1,119 @@
+#include "worker/engine/map.h"
+
+#include "common/base/mem.h"
+#include "worker/engine/simd.h"
+
+int map_new(struct map *m, const struct layout *l, struct act act, struct err *e)
+{
+    m->padded = layout_panels(l) * l->lanes;
+    float *p = mem_zalloc((size_t)m->padded, 4 * sizeof *p);
+    if (!p)
+        return err_set(e, ERR_NOMEM, "no memory for %d channels", m->padded);
+    m->a = p;
+    m->b = p + m->padded;
+    m->lo = p + 2 * m->padded;
+    m->hi = p + 3 * m->padded;
+    for (int c = 0; c < l->C; c++) {
+        m->a[c] = 1;
+        m->lo[c] = act.lo;
+        m->hi[c] = act.hi;
+    }
+    return 0;
+}
+
+void map_release(struct map *m)
+{
+    mem_free(m->a);
+    *m = (struct map){0};
+}
+
+static inline float clamp(float v, float lo, float hi)
+{
+    v = v < lo ? lo : v;
+    return v > hi ? hi : v;
+}
+
+/* A panel of single channels: n pixels share their numbers. */
+SIMD_CLONES
+static void run_plane(float *y, const float *x, const float *r, size_t n, float a, float b, float lo, float hi)
+{
+    if (r) {
+#pragma omp simd
+        for (size_t i = 0; i < n; i++)
+            y[i] = clamp(x[i] * a + b + r[i], lo, hi);
+    } else {
+#pragma omp simd
+        for (size_t i = 0; i < n; i++)
+            y[i] = clamp(x[i] * a + b, lo, hi);
+    }
+}
+
+/* Panels of 16 channels, whose numbers stay in registers. */
+SIMD_CLONES
+static void run_16(float *y, const float *x, const float *r, size_t n, const float *a, const float *b, const float *lo,
+                   const float *hi)
+{
+    float A[16], B[16], L[16], H[16];
+    for (int k = 0; k < 16; k++) {
+        A[k] = a[k];
+        B[k] = b[k];
+        L[k] = lo[k];
+        H[k] = hi[k];
+    }
+    for (size_t i = 0; i < n * 16; i += 16) {
+        if (r) {
+#pragma omp simd
+            for (int k = 0; k < 16; k++)
+                y[i + (size_t)k] = clamp(x[i + (size_t)k] * A[k] + B[k] + r[i + (size_t)k], L[k], H[k]);
+        } else {
+#pragma omp simd
+            for (int k = 0; k < 16; k++)
+                y[i + (size_t)k] = clamp(x[i + (size_t)k] * A[k] + B[k], L[k], H[k]);
+        }
+    }
+}
+
+/* Panels of any width. */
+SIMD_CLONES
+static void run_lanes(float *y, const float *x, const float *r, size_t n, int lanes, const float *a, const float *b,
+                      const float *lo, const float *hi)
+{
+    for (size_t i = 0; i < n; i++) {
+        float *y_i = y + i * (size_t)lanes;
+        const float *x_i = x + i * (size_t)lanes;
+        if (r) {
+            const float *r_i = r + i * (size_t)lanes;
+#pragma omp simd
+            for (int k = 0; k < lanes; k++)
+                y_i[k] = clamp(x_i[k] * a[k] + b[k] + r_i[k], lo[k], hi[k]);
+        } else {
+#pragma omp simd
+            for (int k = 0; k < lanes; k++)
+                y_i[k] = clamp(x_i[k] * a[k] + b[k], lo[k], hi[k]);
+        }
+    }
+}
+
+void map_run(const struct map *m, const float *a, const float *b, const struct layout *l, float *y, const float *x,
+             const float *r)
+{
+    size_t n = (size_t)l->H * (size_t)l->W;
+    int panels = layout_panels(l), images = l->N;
+    if (panels == 1) { /* images follow each other without a seam */
+        n *= (size_t)images;
+        images = 1;
+    }
+    for (int i = 0; i < images; i++) {
+        for (int p = 0; p < panels; p++) {
+            size_t at = layout_panel(l, i, p);
+            int c = p * l->lanes;
+            const float *r_p = r ? r + at : NULL;
+            if (l->lanes == 1)
+                run_plane(y + at, x + at, r_p, n, a[c], b[c], m->lo[c], m->hi[c]);
+            else if (l->lanes == 16)
+                run_16(y + at, x + at, r_p, n, a + c, b + c, m->lo + c, m->hi + c);
+            else
+                run_lanes(y + at, x + at, r_p, n, l->lanes, a + c, b + c, m->lo + c, m->hi + c);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+/*
+ * job - one WORK message turned into numbers: load what it names (kept warm for the next one), then profile or
+ * evaluate. Knows no socket: what it needs from outside comes through struct job_host.
+ */
+#ifndef WORKER_JOB_H
+#define WORKER_JOB_H
+
+#include "proto/message.h"
+
+struct job_host { /* what a job may ask of its surroundings */
+    void *arg;
+    /* The local path of a blob, fetched first if need be; borrowed until the job ends. size 0: not known. Data
+     * files come with their name and their set's kind, so that a local copy can serve; else both are NULL. */
+    int (*blob)(void *arg, const struct hash *h, uint64_t size, const char *data_name, const char *data_kind,
+                const char **path, struct err *e);
+    /* Makes bytes durable at the coordinator under their hash. */
+    int (*put)(void *arg, const struct hash *h, const void *bytes, size_t n, struct err *e);
+    /* For the heartbeats. ERR_CANCELLED when the task was cancelled, lost its lease or the program stops. */
+    int (*progress)(void *arg, const char *stage, uint64_t done, uint64_t total, struct err *e);
+};
+
+struct worker_state; /* what stays warm between jobs: compute threads, model, images, profile */
+
+MUST_CHECK int job_state_new(struct worker_state **st, int threads, struct err *e);
+void job_state_free(struct worker_state *st); /* NULL is fine */
+
+/*
+ * Fills *r (its arrays owned, see message_release). ERR_CANCELLED: there is nothing to report. ERR_INVALID,
+ * ERR_UNSUPPORTED and ERR_LIMIT would come again on any worker; other errors may pass.
+ */
+MUST_CHECK int job_run(struct worker_state *st, const struct msg_work *w, const struct job_host *host,
+                       struct msg_result *r, struct err *e);
+
+#endif

@@ -1,0 +1,118 @@
+#include "worker/train/dataset.h"
+
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "common/base/rng.h"
+#include "worker/train/cifar.h"
+#include "worker/train/idx.h"
+#include "worker/train/synthetic.h"
+
+const char *const *dataset_files(enum data_kind kind, int split)
+{
+    static const char *const files[DATA_KINDS][SPLITS][6] = {
+        [DATA_CIFAR10] = {[SPLIT_TRAIN] = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin",
+                                           "data_batch_4.bin", "data_batch_5.bin"},
+                          [SPLIT_TEST] = {"test_batch.bin"}},
+        [DATA_CIFAR100] = {[SPLIT_TRAIN] = {"train.bin"}, [SPLIT_TEST] = {"test.bin"}},
+        [DATA_IDX] = {[SPLIT_TRAIN] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte"},
+                      [SPLIT_TEST] = {"t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"}},
+    };
+    if ((unsigned)kind >= DATA_KINDS || (unsigned)split >= SPLITS)
+        BUG("data kind %d, split %d", (int)kind, split);
+    return files[kind][split];
+}
+
+int dataset_load(struct dataset *d, enum data_kind kind, int split, const char *const *paths, uint64_t seed,
+                 struct err *e)
+{
+    int rc = 0;
+    memset(d, 0, sizeof(*d));
+    switch (kind) {
+    case DATA_CIFAR10:
+    case DATA_CIFAR100:
+        rc = cifar_load(d, kind, split, paths, e);
+        break;
+    case DATA_IDX:
+        rc = idx_load(d, split, paths, e);
+        break;
+    case DATA_SYNTHETIC:
+        rc = synthetic_draw(d, split, seed, e);
+        break;
+    default:
+        BUG("data kind %d", (int)kind);
+    }
+    if (rc < 0)
+        dataset_release(d);
+    return rc;
+}
+
+void dataset_release(struct dataset *d)
+{
+    mem_free(d->pixels);
+    mem_free(d->labels);
+    memset(d, 0, sizeof(*d));
+}
+
+/* A byte has 256 values, so a table a channel holds each quotient, rounded once. */
+static void fill_channel(const uint8_t *restrict pixels, size_t n, const float *restrict table, float *restrict x)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = table[pixels[i]];
+}
+
+void dataset_fill(const struct dataset *d, const int *index, int n, const double *mean, const double *std, float *x)
+{
+    enum { MOST_CHANNELS = 4 };
+    float table[MOST_CHANNELS][256];
+    size_t area = (size_t)d->H * (size_t)d->W;
+    if (d->C > MOST_CHANNELS)
+        BUG("%d channels", d->C);
+    for (int c = 0; c < d->C; c++)
+        for (int v = 0; v < 256; v++)
+            table[c][v] = (float)((v - (mean ? mean[c] : 0)) / (std ? std[c] : 1));
+    for (int i = 0; i < n; i++) {
+        if (index[i] < 0 || index[i] >= d->n)
+            BUG("image %d of %d", index[i], d->n);
+        const uint8_t *pixels = d->pixels + (size_t)index[i] * (size_t)d->C * area;
+        for (int c = 0; c < d->C; c++, pixels += area, x += area)
+            fill_channel(pixels, area, table[c], x);
+    }
+}
+
+/* Walks the marks from the first image to the last, which leaves the list ascending. */
+static void collect(const uint8_t *mark, int n, uint8_t which, int *index)
+{
+    for (int i = 0; i < n; i++)
+        if (mark[i] == which)
+            *index++ = i;
+}
+
+int dataset_carve(const struct dataset *d, uint64_t seed, int reward, int calibrate, int *reward_index,
+                  int *calibrate_index, struct err *e)
+{
+    enum { REWARD = 1, CALIBRATE };
+    if (reward < 0 || calibrate < 0 || reward > d->n || calibrate > d->n - reward)
+        return err_set(e, ERR_INVALID, "split wants %d reward and %d calibrate images, the training set has %d",
+                       reward, calibrate, d->n);
+    int rc = 0;
+    int *order = mem_alloc((size_t)d->n, sizeof(*order));
+    uint8_t *mark = mem_zalloc((size_t)d->n, 1);
+    if (!order || !mark) {
+        rc = err_set(e, ERR_NOMEM, "no memory to split %d images", d->n);
+        goto out;
+    }
+    struct rng rng;
+    rng_init(&rng, seed, "split", 0);
+    for (int i = 0; i < d->n; i++)
+        order[i] = i;
+    rng_shuffle(&rng, order, (size_t)d->n);
+    for (int i = 0; i < reward + calibrate; i++)
+        mark[order[i]] = i < reward ? REWARD : CALIBRATE;
+    collect(mark, d->n, REWARD, reward_index);
+    collect(mark, d->n, CALIBRATE, calibrate_index);
+out:
+    mem_free(order);
+    mem_free(mark);
+    return rc;
+}
