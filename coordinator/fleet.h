@@ -29,6 +29,7 @@ struct worker {
     struct task *task; /* STARTING or LEASED, to this worker; NULL otherwise */
     char stage[RECIPE_NAME];
     uint64_t done, total;    /* of the stage, as the last beat says */
+    int idle_beats;          /* in a row that named no task */
     uint64_t evaluations;    /* results on record since it connected */
     int64_t finished_ns[8];  /* the last of them, a ring */
     int puts, gets;          /* blob pieces under way for it */

@@ -46,14 +46,14 @@ struct search {
 };
 
 /*
- * From the spec's text and the model's bytes. ERR_INVALID or ERR_UNSUPPORTED when the spec or the model is wrong, nothing can be cut or a
- * budget can't be met. `s` is NULL then.
+ * From the spec's text and the model's bytes; the recipe is taken as it is. ERR_INVALID or ERR_UNSUPPORTED when the spec or the model is
+ * wrong, nothing can be cut or a budget can't be met. `s` is NULL then.
  */
-MUST_CHECK int search_new(struct search **s, const char *yaml, size_t n_yaml, const struct recipe *files, const void *onnx,
+MUST_CHECK int search_new(struct search **s, const char *yaml, size_t n_yaml, const struct recipe *recipe, const void *onnx,
                           size_t n_onnx, struct err *e);
 void search_free(struct search *s); /* NULL is fine */
 
-/* The recipe that a spec asks for, given the hashes of its model and data files (recipe fields model, files, n_files are kept). */
+/* Fills in what the spec says of the recipe; its model, files and n_files are the caller's. */
 void search_recipe(const struct spec *spec, struct recipe *r);
 
 void search_set_id(struct search *s, int64_t id);

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/text.h"
+
 static int append(void *arg, const char *bytes, size_t n)
 {
     buf_append(arg, bytes, n);
@@ -325,25 +327,6 @@ void codec_hash(struct codec *c, const char *name, struct hash *h)
         memcpy(h->b, o->via.bin.ptr, HASH_BYTES);
 }
 
-/* Bytes of the character that s begins with, 0 when it is malformed UTF-8 or a control character (C0, DEL, C1). */
-static size_t character(const uint8_t *s, size_t n)
-{
-    if (s[0] < 0x80)
-        return s[0] >= 0x20 && s[0] != 0x7f;
-    size_t len = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-    if (s[0] < 0xc2 || s[0] > 0xf4 || len > n)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    uint32_t first2 = (uint32_t)s[0] << 8 | s[1];
-    bool overlong = (s[0] == 0xe0 && first2 < 0xe0a0) || (s[0] == 0xf0 && first2 < 0xf090);
-    bool surrogate = s[0] == 0xed && first2 >= 0xeda0;
-    bool beyond = s[0] == 0xf4 && first2 >= 0xf490;
-    bool control = s[0] == 0xc2 && s[1] < 0xa0;
-    return overlong || surrogate || beyond || control ? 0 : len;
-}
-
 static void pack_text(struct codec *c, const char *name, const char *s, size_t cap, size_t least)
 {
     char clean[PROTO_MAX_TEXT];
@@ -351,7 +334,7 @@ static void pack_text(struct codec *c, const char *name, const char *s, size_t c
     if (n == cap || n < least || cap > sizeof(clean))
         fail(c, name, "text of %zu bytes in a field of %zu", n, cap);
     for (size_t i = 0; i < n; i += step_n) {
-        step_n = character((const uint8_t *)s + i, n - i);
+        step_n = text_character((const uint8_t *)s + i, n - i);
         if (step_n)
             memcpy(clean + i, s + i, step_n);
         else
@@ -381,13 +364,14 @@ void codec_text(struct codec *c, const char *name, char *s, size_t cap, size_t l
         return;
     }
     for (size_t i = 0; i < n; i += len) {
-        len = character(p + i, n - i);
+        len = text_character(p + i, n - i);
         if (!len) {
             fail(c, name, "byte 0x%02x in a text is a control character or no UTF-8", p[i]);
             return;
         }
     }
-    memcpy(s, p, n);
+    if (n)
+        memcpy(s, p, n);
 }
 
 void codec_bytes(struct codec *c, const char *name, const uint8_t **p, uint32_t *n, uint32_t most)
@@ -402,5 +386,7 @@ void codec_bytes(struct codec *c, const char *name, const uint8_t **p, uint32_t 
         *n = 0;
     }
     if (c->out)
-        msgpack_pack_bin_with_body(&c->pk, *p, *n);
+        msgpack_pack_bin(&c->pk, *n);
+    if (c->out && *n)
+        msgpack_pack_bin_body(&c->pk, *p, *n);
 }

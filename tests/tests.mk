@@ -1,10 +1,50 @@
-# What runs the tests; included by the Makefile.
+# What checks and measures espalier; included by the Makefile.
 
 # One program a file: tests/unit/NAME.c, on Check, linked with everything but the mains.
 UNIT_BINS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT))
-$(B)/tests/unit/%: $(B)/tests/unit/%.o $(call obj,$(WORKER) $(COORD) $(PROTO) $(COMMON))
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcheck -lsubunit -lrt $(LIBS_WORKER) $(LIBS_COORD) $(LIBS_CLI) $(LIBS_PROTO) $(LIBS_COMMON)
+EVERYTHING = $(call obj,$(WORKER) $(COORD) $(CLI) $(PROTO) $(COMMON))
+ALL_LIBS  := $(sort $(LIBS_WORKER) $(LIBS_COORD) $(LIBS_CLI) $(LIBS_PROTO)) $(LIBS_COMMON)
+$(B)/tests/unit/%: $(B)/tests/unit/%.o $(EVERYTHING)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcheck $(ALL_LIBS)
 
-check-unit: $(UNIT_BINS) ## unit tests; T=name runs one file's
-	@for t in $(if $(T),$(B)/tests/unit/$(T),$(UNIT_BINS)); do $$t || exit 1; done
-.PHONY: check-unit
+# Programs that tests and benchmarks use.
+TRAINER := $(wildcard tests/trainer/*.c)
+$(B)/train-demo: $(call obj,$(TRAINER) $(WORKER) $(PROTO) $(COMMON))
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_WORKER) $(LIBS_PROTO) $(LIBS_COMMON)
+
+test: needs check $(PROGRAMS) $(UNIT_BINS) $(B)/train-demo ## all tests: structure, units, integration, fuzzers for a few seconds
+	@B=$(B) sh tests/run $(if $(T),$(T),unit integration fuzz)
+check-unit: $(UNIT_BINS) ## unit tests alone; T=NAME for one file's
+	@B=$(B) sh tests/run $(if $(T),$(T),unit)
+
+# --- structure ---
+HEADERS := $(filter-out $(GEN)/%,$(wildcard common/*/*.h proto/*.h worker/*.h worker/*/*.h coordinator/*.h coordinator/*/*.h tests/*/*.h))
+check: check-headers check-layers ## headers compile on their own, layers hold, includes have no cycle
+check-headers: $(patsubst %.h,$(B)/%.hdr,$(HEADERS))
+$(B)/%.hdr: %.h $(B)/flags | $(GEN)/onnx/onnx.pb-c.h
+	@mkdir -p $(@D)
+	@printf '#include "%s"\ntypedef int not_empty;\n' $< | $(CC) $(ALL_CFLAGS) -Wno-unused-function -MMD -MP -MT $@ -MF $@.d -fsyntax-only -xc - && touch $@
+check-layers:
+	@sh tests/layers
+
+# --- fuzzers: clang only ---
+FUZZ_NAMES := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
+FUZZ_BINS  := $(patsubst %,build/fuzz/%,$(FUZZ_NAMES))
+FUZZ_SRC   := $(wildcard common/*/*.c) $(PROTO) coordinator/spec.c coordinator/spec_tree.c $(wildcard coordinator/policy/names.c) \
+              $(wildcard coordinator/http/submit.c) build/release/gen/onnx/onnx.pb-c.c
+FUZZ_FLAGS := -std=c11 -D_GNU_SOURCE -I. -Ibuild/release/gen -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
+build/fuzz/%: tests/fuzz/%.c $(FUZZ_SRC) $(HEADERS)
+	@mkdir -p build/fuzz
+	clang $(FUZZ_FLAGS) -o $@ $< $(FUZZ_SRC) -lprotobuf-c -lsodium -lmsgpackc -lcyaml -lyaml -ljansson -lm
+SECONDS ?= 60
+fuzz: $(GEN)/onnx/onnx.pb-c.c $(FUZZ_BINS) ## run every fuzzer for SECONDS=60 each
+	@B=$(B) FUZZ_SECONDS=$(SECONDS) sh tests/run fuzz
+
+bench: $(PROGRAMS) bench-programs ## measure against PyTorch, onnxruntime and others where they are installed
+	@B=$(B) sh tests/bench/run
+BENCH_BINS := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/*/*.c))
+bench-programs: $(BENCH_BINS)
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(EVERYTHING)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
+
+.PHONY: test check check-unit check-headers check-layers fuzz bench bench-programs

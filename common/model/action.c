@@ -16,7 +16,7 @@ static int step_of(int most, int round_to)
 
 static int least_of(int most, int step, double keep_min)
 {
-    double k = ceil(keep_min * most - 1e-9); /* 0.55 * 20 is a little more than 11 */
+    double k = ceil(keep_min * most - 1e-9); /* 0.28 * 25 is a little more than 7 */
     if (k >= most)
         return most;
     int up = k <= step ? step : ((int)k + step - 1) / step * step;

@@ -194,9 +194,11 @@ int call_add_step(struct call *c, struct node *d, const char *suffix)
 
 void call_alias(struct call *c, int i)
 {
+    const struct value *v = c->in[i];
+    if (v->kind == VALUE_TENSOR)
+        call_tensor(c, i); /* so that it is decoded once, whatever its name */
     if (c->rc < 0)
         return;
-    const struct value *v = c->in[i];
     c->out->kind = v->kind;
     c->out->node = v->node;
     c->out->t = v->t;

@@ -38,14 +38,18 @@ float *tensors_floats(struct tensors *ts, size_t count, struct err *e)
     return f;
 }
 
+/* *n = the product of dims; the product without the zeros among them must fit as well, for the strides. */
 static int check_dims(int rank, const int64_t *dims, size_t *n, struct err *e)
 {
+    int64_t all = 1;
     *n = 1;
     if (rank > TENSOR_MAX_RANK)
         return err_set(e, ERR_UNSUPPORTED, "%d dimensions, more than %d", rank, TENSOR_MAX_RANK);
-    for (int k = 0; k < rank; k++)
-        if (dims[k] < 0 || !mem_mul(*n, (size_t)dims[k], n))
+    for (int k = 0; k < rank; k++) {
+        if (dims[k] < 0 || __builtin_mul_overflow(all, dims[k] ? dims[k] : 1, &all))
             return err_set(e, ERR_INVALID, "dimension %d is %" PRId64, k, dims[k]);
+        *n *= (size_t)dims[k];
+    }
     return 0;
 }
 
@@ -182,7 +186,7 @@ static void read_store(const struct store *s, struct tensor *t)
 
 static struct tensor *decode(struct tensors *ts, const Onnx__TensorProto *src, struct err *e)
 {
-    struct store s;
+    struct store s = {0};
     size_t n;
     if (src->n_external_data > 0 || src->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL) {
         err_set(e, ERR_UNSUPPORTED, "its data lies in another file, which is not supported");

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <onnx/onnx.pb-c.h>
+#include "onnx/onnx.pb-c.h"
 
 #include "common/base/err.h"
 

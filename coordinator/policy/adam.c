@@ -1,12 +1,9 @@
-/* The compiler vectorises sqrtf only where it needn't set errno. */
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("no-math-errno")
-#endif
 #include "coordinator/policy/adam.h"
 
 #include <math.h>
 
 #include "common/base/mem.h"
+#include "coordinator/policy/wide.h"
 
 void adam_init(struct adam *a, size_t n, double rate)
 {
@@ -24,7 +21,7 @@ void adam_release(struct adam *a)
     *a = (struct adam){0};
 }
 
-void adam_step(struct adam *a, float *p, const float *g)
+WIDE void adam_step(struct adam *a, float *p, const float *g)
 {
     a->t++;
     double bias1 = 1 - pow(0.9, (double)a->t), bias2 = 1 - pow(0.999, (double)a->t);

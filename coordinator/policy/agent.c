@@ -8,6 +8,7 @@
 #include "common/base/mem.h"
 #include "coordinator/policy/adam.h"
 #include "coordinator/policy/network.h"
+#include "coordinator/policy/wide.h"
 
 #define RATE_ACTOR  1e-4
 #define RATE_CRITIC 1e-3
@@ -166,7 +167,7 @@ static void actor_step(struct agent *a, const struct batch *b)
     adam_step(&a->actor_adam, a->actor.p, a->grad);
 }
 
-static void follow(struct network *target, const struct network *w)
+WIDE static void follow(struct network *target, const struct network *w)
 {
     float *t = target->p;
     const float *p = w->p;

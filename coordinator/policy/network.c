@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "coordinator/policy/wide.h"
 
 /* Where each layer's parameters lie in the block. */
 struct layers {
@@ -74,76 +75,84 @@ void trace_release(struct trace *t)
     *t = (struct trace){0};
 }
 
-/* y (N,K) = relu(x (N,C) w' + b), w (K,C) */
-static void dense_relu(float *y, const float *x, const float *w, const float *b, int N, int K, int C)
+/* h (H,N) = relu(h + b), b one a unit */
+WIDE static void bias_relu(float *h, const float *b, int H, int N)
 {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, N, K, C, 1, x, C, w, C, 0, y, K);
-    for (int n = 0; n < N; n++) {
-        float *y_n = y + (size_t)n * (size_t)K;
+    for (int k = 0; k < H; k++) {
+        float *h_k = h + (size_t)k * (size_t)N;
+        const float b_k = b[k];
 #pragma omp simd
-        for (int k = 0; k < K; k++) {
-            float v = y_n[k] + b[k];
-            y_n[k] = v > 0 ? v : 0;
+        for (int n = 0; n < N; n++) {
+            float v = h_k[n] + b_k;
+            h_k[n] = v > 0 ? v : 0;
         }
     }
 }
 
 void network_forward(const struct network *w, float *y, const float *x, int N, struct trace *t)
 {
+    const int H = w->H, D = w->D;
     struct layers l = layers_of(w, w->p);
-    if (N > t->N || w->H != t->H)
-        BUG("%d rows of %d in a trace of %d rows of %d", N, w->H, t->N, t->H);
-    dense_relu(t->h1, x, l.w1, l.b1, N, w->H, w->D);
-    dense_relu(t->h2, t->h1, l.w2, l.b2, N, w->H, w->H);
+    if (N > t->N || H != t->H)
+        BUG("%d rows of %d in a trace of %d rows of %d", N, H, t->N, t->H);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, H, N, D, 1, l.w1, D, x, D, 0, t->h1, N);
+    bias_relu(t->h1, l.b1, H, N);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, H, N, H, 1, l.w2, H, t->h1, N, 0, t->h2, N);
+    bias_relu(t->h2, l.b2, H, N);
     for (int n = 0; n < N; n++)
         y[n] = *l.b3;
-    cblas_sgemv(CblasRowMajor, CblasNoTrans, N, w->H, 1, t->h2, w->H, l.w3, 1, 1, y, 1);
+    cblas_sgemv(CblasRowMajor, CblasTrans, H, N, 1, t->h2, N, l.w3, 1, 1, y, 1);
 }
 
-/* d (N,H): nothing flows back through a unit that was off. */
-static void mask(float *d, const float *h, size_t n)
+/* d2 (H,N) = w3' dy where the unit was on */
+WIDE static void output_grad(float *d2, const float *w3, const float *dy, const float *h2, int H, int N)
+{
+    for (int k = 0; k < H; k++) {
+        float *d_k = d2 + (size_t)k * (size_t)N;
+        const float *h_k = h2 + (size_t)k * (size_t)N, w_k = w3[k];
+#pragma omp simd
+        for (int n = 0; n < N; n++)
+            d_k[n] = h_k[n] > 0 ? w_k * dy[n] : 0;
+    }
+}
+
+/* Nothing flows back through a unit that was off. */
+WIDE static void mask(float *d, const float *h, size_t n)
 {
 #pragma omp simd
     for (size_t i = 0; i < n; i++)
         d[i] = h[i] > 0 ? d[i] : 0;
 }
 
-/* db (K) = sum over rows of d (N,K);  dw (K,C) = d' x (N,C) */
-static void dense_grad(float *dw, float *db, const float *d, const float *x, int N, int K, int C)
+static void bias_grad(float *db, const float *d, int H, int N)
 {
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, K, C, N, 1, d, K, x, C, 0, dw, C);
-    memset(db, 0, (size_t)K * sizeof *db);
-    for (int n = 0; n < N; n++) {
-        const float *d_n = d + (size_t)n * (size_t)K;
-#pragma omp simd
-        for (int k = 0; k < K; k++)
-            db[k] += d_n[k];
+    for (int k = 0; k < H; k++) {
+        const float *d_k = d + (size_t)k * (size_t)N;
+        float sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (int n = 0; n < N; n++)
+            sum += d_k[n];
+        db[k] = sum;
     }
 }
 
 void network_backward(const struct network *w, float *dp, float *dx, const float *dy, const float *x, int N,
                       struct trace *t)
 {
-    struct layers l = layers_of(w, w->p), g = {0};
-    size_t NH = (size_t)N * (size_t)w->H;
-    for (int n = 0; n < N; n++) { /* d2 = dy (N,1) w3 (1,H) */
-        float *d_n = t->d2 + (size_t)n * (size_t)w->H;
-#pragma omp simd
-        for (int h = 0; h < w->H; h++)
-            d_n[h] = dy[n] * l.w3[h];
-    }
-    mask(t->d2, t->h2, NH);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, N, w->H, w->H, 1, t->d2, w->H, l.w2, w->H, 0, t->d1, w->H);
-    mask(t->d1, t->h1, NH);
+    const int H = w->H, D = w->D;
+    struct layers l = layers_of(w, w->p);
+    output_grad(t->d2, l.w3, dy, t->h2, H, N);
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, H, N, H, 1, l.w2, H, t->d2, N, 0, t->d1, N);
+    mask(t->d1, t->h1, (size_t)H * (size_t)N);
     if (dx)
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, N, w->D, w->H, 1, t->d1, w->H, l.w1, w->D, 0, dx, w->D);
+        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, N, D, H, 1, t->d1, N, l.w1, D, 0, dx, D);
     if (!dp)
         return;
-    g = layers_of(w, dp);
-    dense_grad(g.w1, g.b1, t->d1, x, N, w->H, w->D);
-    dense_grad(g.w2, g.b2, t->d2, t->h1, N, w->H, w->H);
-    cblas_sgemv(CblasRowMajor, CblasTrans, N, w->H, 1, t->h2, w->H, dy, 1, 0, g.w3, 1);
-    *g.b3 = 0;
-    for (int n = 0; n < N; n++)
-        *g.b3 += dy[n];
+    struct layers g = layers_of(w, dp);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, H, D, N, 1, t->d1, N, x, D, 0, g.w1, D);
+    bias_grad(g.b1, t->d1, H, N);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, H, H, N, 1, t->d2, N, t->h1, N, 0, g.w2, H);
+    bias_grad(g.b2, t->d2, H, N);
+    cblas_sgemv(CblasRowMajor, CblasNoTrans, H, N, 1, t->h2, N, dy, 1, 0, g.w3, 1);
+    bias_grad(g.b3, dy, 1, N);
 }

@@ -1,8 +1,9 @@
 /*
  * network - a multilayer perceptron of three layers: ReLU after the first two, nothing after the last.
  *
- * N rows, D inputs, H hidden units, one output. Everything is row-major fp32. The parameters lie in one block, so that an
- * optimiser or a snapshot sees a plain array:
+ * N rows, D inputs, H hidden units, one output. Everything is row-major fp32; inside, activations lie units by rows (H,N), which suits
+ * OpenBLAS better at these sizes than (N,H). The parameters lie in one block, so that an optimiser or a snapshot sees a
+ * plain array:
  *   w1 (H,D)  b1 (H)  w2 (H,H)  b2 (H)  w3 (1,H)  b3 (1)
  */
 #ifndef COORDINATOR_POLICY_NETWORK_H
@@ -21,8 +22,8 @@ struct network {
 /* Activations of a forward pass, kept for the backward pass, and room for the gradients there. */
 struct trace {
     int N, H; /* the most rows it has room for */
-    float *h1, *h2; /* (N,H) after ReLU */
-    float *d1, *d2; /* (N,H) */
+    float *h1, *h2; /* (H,N) after ReLU */
+    float *d1, *d2; /* (H,N) */
 };
 
 void network_init(struct network *w, int D, int H); /* zeros */

@@ -6,7 +6,10 @@
 #include "common/model/weights.h"
 #include "tests/unit/nets.h"
 
-#define WIN(k, s, d, p) {k, k, s, s, d, d, p, p, p, p}
+#define WIN(k, s, d, p)                                                                                            \
+    {                                                                                                              \
+        k, k, s, s, d, d, p, p, p, p                                                                               \
+    }
 
 static int one[] = {1}, zero[] = {0}, two_first[] = {0, 1}, flat_pair[] = {1, 2}, none[] = {3}, minus[] = {-1};
 
@@ -18,7 +21,11 @@ static const struct {
 } good[] = {
     {{.op = OP_CONV, .n_in = 1, .in = zero, .C = 6, .u.conv = {WIN(3, 2, 1, 1), 2, false}}, 6, 5, 6, false},
     {{.op = OP_CONV, .n_in = 1, .in = zero, .C = 4, .u.conv = {WIN(3, 1, 3, 0), 1, true}}, 4, 4, 6, false},
-    {{.op = OP_CONV, .n_in = 1, .in = zero, .C = 4, .u.conv = {{1, 5, 1, 2, 1, 1, 2, 0, 0, 1}, 1, true}}, 4, 12, 5, false},
+    {{.op = OP_CONV, .n_in = 1, .in = zero, .C = 4, .u.conv = {{1, 5, 1, 2, 1, 1, 2, 0, 0, 1}, 1, true}},
+     4,
+     12,
+     5,
+     false},
     {{.op = OP_BN, .n_in = 1, .in = one}, 960, 1, 1, true},
     {{.op = OP_RELU, .n_in = 1, .in = zero}, 8, 10, 12, false},
     {{.op = OP_CLIP, .n_in = 1, .in = zero, .u.clip = {0, 6}}, 8, 10, 12, false},
@@ -66,8 +73,8 @@ static const struct {
      "Conv \"n3\": height: a window of 11 pixels doesn't fit into 10"},
     {{.op = OP_CONV, .n_in = 1, .in = zero, .C = 4, .u.conv = {WIN(GRAPH_MAX_DIM, 1, GRAPH_MAX_DIM, 0), 1, false}},
      "Conv \"n3\": height: a window of 1099510579201 pixels doesn't fit into 10"},
-    {{.op = OP_CONV, .n_in = 1, .in = zero, .C = GRAPH_MAX_DIM, .u.conv = {WIN(10, 1, 1, 5), 1, false}},
-     "Conv \"n3\": shape (1048576,11,13) isn't within 1 ... 1048576"},
+    {{.op = OP_CONV, .n_in = 1, .in = zero, .C = 4, .u.conv = {WIN(1, 1, 1, GRAPH_MAX_DIM), 1, false}},
+     "Conv \"n3\": shape (4,2097162,2097164) isn't within 1 ... 1048576"},
     {{.op = OP_MAXPOOL, .n_in = 1, .in = zero, .u.pool = {WIN(2, 2, 1, 2), false}},
      "MaxPool \"n3\": height: kernel 2, dilation 1, padding 2 and 2 leave a window without a pixel of 10"},
     {{.op = OP_AVGPOOL, .n_in = 1, .in = zero, .u.pool = {WIN(2, 1, 11, 3), false}},
@@ -183,10 +190,11 @@ START_TEST(limits)
     ck_assert_str_eq(e.text, "Flatten \"n1\": (1024,64,32) has 2097152 numbers, more than 1048576");
     graph_release(&g);
 
-    net_input(&g, 32, 1 << 13, 1 << 13);
+    net_input(&g, 31, 1 << 13, 1 << 13);
     ck_assert_int_lt(net_try(&g, net_conv_node(&x, 31, 513, 1, 1), &e), 0);
     ck_assert_int_eq(e.code, ERR_LIMIT);
-    ck_assert_str_eq(e.text, "Conv \"n1\": 2080374784 outputs of 8421408 multiply-adds each are more than 281474976710656");
+    ck_assert_str_eq(e.text,
+                     "Conv \"n1\": 2080374784 outputs of 8158239 multiply-adds each are more than 281474976710656");
     graph_release(&g);
 }
 END_TEST
@@ -232,6 +240,7 @@ START_TEST(copy)
     graph_release(&g);
     net_op(&h, OP_SOFTMAX, h.output); /* it can grow by itself */
     ck_assert_int_lt(graph_add(&h, &(struct node){.op = OP_RELU, .name = h.nodes[3].name}, &e), 0);
+    ck_assert_str_eq(e.text, "Relu \"n3\": the name is taken by Relu node 3");
     graph_release(&h);
 }
 END_TEST

@@ -1,6 +1,6 @@
 /*
- * nets - graphs for tests, built in code. Each helper appends a node, named by its index, and returns the index; a node that
- * graph_add refuses fails the test.
+ * nets - graphs for tests, built in code. Each helper appends a node, named by its index, and returns the index; a
+ * node that graph_add refuses fails the test.
  */
 #ifndef TESTS_UNIT_NETS_H
 #define TESTS_UNIT_NETS_H

@@ -62,8 +62,11 @@ bool compile_last(const struct compile *c, int node, const struct form *f);
 /* A new buffer for a value of this layout. */
 MUST_CHECK int compile_buffer(struct compile *c, const struct layout *l, struct form *out, struct err *e);
 
-/* Says where the value of `node` now is. `shares`: the buffer has an owner already who is still read. */
+/* Says where the value of `node` is from now on. */
 MUST_CHECK int compile_give(struct compile *c, int node, const struct form *f, struct err *e);
+
+/* Appends a copy from one form to another. */
+MUST_CHECK int compile_copy(struct compile *c, int node, const struct form *from, const struct form *to, struct err *e);
 
 /* ---- the layer kinds: a unit's steps ---- */
 MUST_CHECK int conv_compile(struct compile *c, int unit, struct err *e);

@@ -46,6 +46,20 @@ void engine_stats(const struct engine_run *run, int node, const float **mean, co
 /* A batch size that suits the caches for INFER (activations of one run stay near the core). */
 int engine_best_batch(const struct graph *g);
 
+/*
+ * Where the time goes: a forward pass is engine_steps steps, one after the other.
+ */
+struct engine_step {
+    const char *node;   /* whose value it makes, borrowed */
+    const char *kernel; /* what runs, borrowed */
+    bool conv;          /* a convolution primitive of oneDNN */
+};
+int engine_steps(const struct engine *eng);
+struct engine_step engine_step(const struct engine *eng, int i);
+
+/* As engine_forward, and adds each step's nanoseconds to ns (engine_steps). */
+MUST_CHECK int engine_forward_timed(struct engine_run *run, const float *x, float *y, int64_t *ns, struct err *e);
+
 /* "oneDNN 2.6.3 avx512_core_amx" or the like, static text. */
 const char *engine_describe(void);
 

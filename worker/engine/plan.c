@@ -17,7 +17,7 @@ int plan_add(struct plan *p, size_t floats, struct err *e)
         p->of = xrealloc(p->of, (size_t)p->cap * sizeof *p->of);
     }
     floats = (floats + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
-    p->of[p->n] = (struct buffer){.floats = floats, .first = INT_MAX, .last = -1, .owners = 1};
+    p->of[p->n] = (struct buffer){.floats = floats, .first = INT_MAX, .last = -1};
     return p->n++;
 }
 

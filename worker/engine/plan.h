@@ -13,7 +13,7 @@
 struct buffer {
     size_t floats;
     int first, last; /* steps, both included */
-    int owners;      /* values that live in it */
+    int owners;      /* values that live in it; counted by the caller */
     size_t offset;   /* floats from the arena's beginning, once placed */
 };
 
@@ -23,7 +23,7 @@ struct plan {
     size_t floats; /* of the arena, once placed */
 };
 
-/* A new buffer with one owner; its index, or an error. */
+/* A new buffer; its index, or an error. */
 MUST_CHECK int plan_add(struct plan *p, size_t floats, struct err *e);
 void plan_use(struct plan *p, int buffer, int step);
 void plan_keep(struct plan *p, int buffer); /* to the end: nothing may reuse it */

@@ -1,6 +1,7 @@
 #include "worker/engine/step.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "common/base/mem.h"
 #include "worker/engine/mean.h"
@@ -8,6 +9,7 @@
 
 void step_release(struct step *s)
 {
+    free(s->name);
     prim_free(s->prim);
     map_release(&s->map);
     mem_free(s->norm.scale);
@@ -20,7 +22,7 @@ static void run_norm(const struct step *s, const struct lent *with, const float 
     int padded = s->map.padded;
     float *mean = with->moments + s->norm.at, *var = mean + padded, *a = var + padded, *b = a + padded;
     moments_of(&s->l, x, mean, var, with->sums);
-    for (int c = 0; c < padded; c++) {
+    for (int c = 0; c < s->l.C; c++) { /* the lanes of padding stay zero */
         a[c] = s->norm.scale[c] / sqrtf(var[c] + s->norm.eps);
         b[c] = s->norm.shift[c] - mean[c] * a[c];
     }

@@ -22,6 +22,7 @@ enum { BUF_NONE = -1, BUF_X = -2, BUF_Y = -3 };
 struct step {
     enum step_kind kind;
     int node;     /* whose value it helps to make */
+    char *name;   /* that node's, owned */
     bool conv;    /* a convolution primitive */
     int x, r, y;  /* buffers; r: second operand or BUF_NONE */
     struct layout l; /* of x (MAP, NORM, MEAN) */
@@ -40,7 +41,7 @@ void step_release(struct step *s);
 
 /* What a run lends to a step. */
 struct lent {
-    float *moments; /* see norm.at */
+    float *moments; /* see norm.at; zero at first */
     double *sums;   /* twice the widest `padded` */
     struct call *call;
 };

@@ -1,0 +1,227 @@
+/* How a search goes on: profile, proposals, finalists, end (scheduler.h). */
+#include <inttypes.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "coordinator/scheduler_int.h"
+
+#define SLICE_NS       (20 * NS_PER_MS) /* of proposing, until the loop gets a chance to do something else */
+#define SNAPSHOT_EVERY 10               /* episodes learnt from */
+#define SPARE          2                /* candidates on record ahead of what the workers can take at once */
+
+static void on_state(void *arg, const struct err *e)
+{
+    (void)arg;
+    if (e)
+        log_error("state not recorded", "error=\"%s\"", e->text);
+}
+
+static void set_state(struct scheduler *sch, struct search *s, enum search_state to)
+{
+    log_info("search", "search=%" PRId64 " state=%s", s->id, search_state_name(to));
+    s->state = to;
+    store_search_state(sch->store, s->id, to, to, NULL, on_state, NULL);
+}
+
+static void close_attempt(struct scheduler *sch, struct task *t, const char *why)
+{
+    store_attempt_end(sch->store, &t->id, "cancelled", why, on_state, NULL);
+}
+
+void course_end(struct scheduler *sch, struct search *s, enum search_state to, const char *reason, store_done *done, void *arg)
+{
+    log_line(to == SEARCH_FAILED ? LOG_WARN : LOG_INFO, "search", "search=%" PRId64 " state=%s reason=\"%s\"", s->id,
+             search_state_name(to), reason ? reason : "");
+    char why[64];
+    snprintf(why, sizeof(why), "the search is %s", search_state_name(to));
+    for (struct worker *w = fleet_first(sch->fleet); w; w = fleet_next(sch->fleet)) {
+        struct task *t = w->task;
+        if (!t || t->lists != &s->lists)
+            continue;
+        if (t->state == TASK_LEASED)
+            bus_cancel(sch->bus, &w->peer, &t->id, why);
+        else
+            close_attempt(sch, t, why); /* STARTING, and so in no list */
+        w->task = NULL;                 /* idle as soon as a beat says so */
+    }
+    for (struct task *t = s->lists.leased.first; t; t = t->next)
+        close_attempt(sch, t, why);
+    store_search_state(sch->store, s->id, to, to, reason, done ? done : on_state, arg);
+    struct search **at = &sch->searches;
+    while (*at != s)
+        at = &(*at)->next;
+    *at = s->next;
+    search_free(s);
+}
+
+static void on_candidate(void *arg, const struct err *e)
+{
+    struct pending *p = arg;
+    struct scheduler *sch = p->sch;
+    struct search *s = scheduler_search(sch, p->id.search);
+    if (s && e) {
+        course_end(sch, s, SEARCH_FAILED, e->text, NULL, NULL);
+    } else if (s) {
+        s->storing--;
+        task_move(scheduler_task(sch, &p->id), TASK_READY);
+    }
+    pending_free(p);
+    scheduler_wake(sch);
+}
+
+static void on_snapshot(void *arg, const struct err *e)
+{
+    struct pending *p = arg;
+    struct search *s = scheduler_search(p->sch, p->id.search);
+    if (e)
+        log_warn("snapshot not recorded", "search=%" PRId64 " error=\"%s\"", p->id.search, e->text);
+    if (s)
+        s->saving = false;
+    pending_free(p);
+}
+
+/* Written after the candidates that came before it: what restores it finds them all. */
+static void save(struct scheduler *sch, struct search *s)
+{
+    struct buf b = {0};
+    policy_save(s->policy, &b);
+    s->saving = true;
+    store_snapshot(sch->store, s->id, s->observed - 1, b.p, b.n, on_snapshot, pending_new(sch, &s->profiling.id, NULL));
+    buf_release(&b);
+}
+
+static int propose(struct scheduler *sch, struct search *s, struct err *e)
+{
+    int before = s->observed / SNAPSHOT_EVERY;
+    struct candidate *c;
+    int rc = search_propose(s, &c, e);
+    if (rc < 0)
+        return rc;
+    struct candidate_row row;
+    search_row_of(s, c, &row);
+    s->storing++;
+    store_candidate(sch->store, &row, on_candidate, pending_new(sch, &c->evaluate.id, NULL));
+    if (s->observed / SNAPSHOT_EVERY > before && !s->saving)
+        save(sch, s);
+    return 0;
+}
+
+/* 1: nothing more to propose now; 0: there is, but the slice is over. */
+static int propose_ahead(struct scheduler *sch, struct search *s, struct err *e)
+{
+    int64_t until = clock_mono_ns() + SLICE_NS;
+    int ahead = fleet_count(sch->fleet) + SPARE;
+    while (s->lists.ready.n + s->storing < ahead && search_may_propose(s)) {
+        if (clock_mono_ns() > until)
+            return 0;
+        int rc = propose(sch, s, e);
+        if (rc < 0)
+            return rc;
+    }
+    return 1;
+}
+
+static void begin_finals(struct scheduler *sch, struct search *s)
+{
+    int n = search_choose_finalists(s);
+    s->finals_chosen = true;
+    for (int i = 0; i < s->proposed; i++) {
+        struct task *t = &s->candidates[i]->final;
+        if (!s->candidates[i]->finalist || t->state != TASK_NEW)
+            continue;
+        s->finals_left++;
+        t->lease_ns = clock_mono_ns() + sch->o.grace_ns;
+        task_move(t, t->id.attempt > 0 ? TASK_LEASED : TASK_READY); /* on record before a restart: its worker may come back */
+    }
+    log_info("finalists", "search=%" PRId64 " finalists=%d left=%d", s->id, n, s->finals_left);
+}
+
+static bool run(struct scheduler *sch, struct search *s)
+{
+    struct err e;
+    int rc = propose_ahead(sch, s, &e);
+    if (rc < 0) {
+        course_end(sch, s, SEARCH_FAILED, e.text, NULL, NULL);
+        return true;
+    }
+    if (s->over < s->spec.episodes)
+        return rc > 0;
+    if (s->scored == 0)
+        course_end(sch, s, SEARCH_FAILED, "no candidate could be evaluated", NULL, NULL);
+    else if (s->spec.finish_top == 0)
+        course_end(sch, s, SEARCH_DONE, NULL, NULL, NULL);
+    else
+        set_state(sch, s, SEARCH_FINISHING);
+    return rc > 0 && s->scored == 0;
+}
+
+bool course_advance(struct scheduler *sch, struct search *s)
+{
+    if (s->state == SEARCH_PROFILING) {
+        if (!s->policy && s->profiling.state == TASK_NEW) {
+            s->profiling.lease_ns = clock_mono_ns() + sch->o.grace_ns;
+            task_move(&s->profiling, s->profiling.id.attempt > 0 ? TASK_LEASED : TASK_READY);
+        }
+        if (!s->policy)
+            return true;
+        set_state(sch, s, SEARCH_RUNNING);
+    }
+    if (s->state == SEARCH_RUNNING)
+        return run(sch, s);
+    if (s->state == SEARCH_FINISHING) {
+        if (!s->finals_chosen)
+            begin_finals(sch, s);
+        if (s->finals_left == 0)
+            course_end(sch, s, SEARCH_DONE, NULL, NULL, NULL);
+    }
+    return true;
+}
+
+int scheduler_pause(struct scheduler *sch, struct search *s, store_done *done, void *arg, struct err *e)
+{
+    if (s->state == SEARCH_PAUSED)
+        return err_set(e, ERR_STATE, "search %" PRId64 " is paused already", s->id);
+    s->paused_from = s->state;
+    s->state = SEARCH_PAUSED;
+    log_info("search", "search=%" PRId64 " state=paused", s->id);
+    store_search_state(sch->store, s->id, SEARCH_PAUSED, s->paused_from, NULL, done, arg);
+    return 0;
+}
+
+int scheduler_resume(struct scheduler *sch, struct search *s, store_done *done, void *arg, struct err *e)
+{
+    if (s->state != SEARCH_PAUSED)
+        return err_set(e, ERR_STATE, "search %" PRId64 " isn't paused, it is %s", s->id, search_state_name(s->state));
+    s->state = s->paused_from;
+    log_info("search", "search=%" PRId64 " state=%s", s->id, search_state_name(s->state));
+    store_search_state(sch->store, s->id, s->state, s->state, NULL, done, arg);
+    scheduler_wake(sch);
+    return 0;
+}
+
+void scheduler_cancel(struct scheduler *sch, struct search *s, store_done *done, void *arg)
+{
+    course_end(sch, s, SEARCH_CANCELLED, NULL, done, arg);
+}
+
+void scheduler_waiting(struct scheduler *sch, const struct search *s, char *out, size_t n)
+{
+    int episode = search_awaits(s);
+    out[0] = '\0';
+    if (!store_connected(sch->store))
+        snprintf(out, n, "the database is not reachable");
+    else if (s->state == SEARCH_PAUSED)
+        snprintf(out, n, "paused");
+    else if (fleet_count(sch->fleet) == 0)
+        snprintf(out, n, "no worker is connected");
+    else if (!fleet_idle(sch->fleet) || s->lists.ready.n > 0)
+        return;
+    else if (s->state == SEARCH_PROFILING)
+        snprintf(out, n, "one worker computes the profile first");
+    else if (s->state == SEARCH_FINISHING)
+        snprintf(out, n, "the last finalists are under way");
+    else if (episode >= 0)
+        snprintf(out, n, "episode %d follows from the result of episode %d (lookahead %d)", s->proposed, episode, s->spec.lookahead);
+    else if (s->proposed == s->spec.episodes)
+        snprintf(out, n, "the last candidates are under way");
+}

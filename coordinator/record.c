@@ -1,0 +1,237 @@
+/* What becomes of attempts: results judged, recorded and acknowledged, failures counted (scheduler.h). */
+#include <inttypes.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "coordinator/scheduler_int.h"
+
+/* What a worker says when it hands its task back because somebody stops it (PROTOCOL.md). */
+#define STOPPING "worker is stopping"
+
+static const char *const outcomes[] = {"lost", "lost", "failed", "handed back"};
+
+static void ack(struct pending *p, const char *reason)
+{
+    if (p->has_peer)
+        bus_ack(p->sch->bus, &p->peer, &p->id, reason);
+}
+
+/* --- attempts without a result --- */
+
+static void on_ended(void *arg, const struct err *e)
+{
+    struct pending *p = arg;
+    if (e)
+        log_error("attempt's end not recorded", "search=%" PRId64 " episode=%d attempt=%d error=\"%s\"", p->id.search, p->id.episode,
+                  p->id.attempt, e->text);
+    ack(p, "");
+    pending_free(p);
+}
+
+static void on_given_up(void *arg, const struct err *e)
+{
+    struct pending *p = arg;
+    struct scheduler *sch = p->sch;
+    struct search *s = scheduler_search(sch, p->id.search);
+    struct task *t = scheduler_task(sch, &p->id);
+    if (e)
+        log_error("failure not recorded", "search=%" PRId64 " episode=%d error=\"%s\"", p->id.search, p->id.episode, e->text);
+    if (t && t->state == TASK_RECORDING) {
+        task_move(t, TASK_PARKED);
+        search_count(s, s->candidates[t->id.episode]);
+    }
+    pending_free(p);
+    scheduler_wake(sch);
+}
+
+static void give_up(struct scheduler *sch, struct task *t, const char *reason)
+{
+    log_warn("given up", "search=%" PRId64 " episode=%d kind=%s attempts=%d reason=\"%s\"", t->id.search, t->id.episode,
+             task_kind_name(t->id.kind), t->id.attempt, reason);
+    task_move(t, TASK_RECORDING);
+    struct search *s = scheduler_search(sch, t->id.search);
+    switch (t->id.kind) {
+    case TASK_PROFILE: {
+        struct err e;
+        err_set(&e, ERR_STATE, "profile failed: %s", reason);
+        course_end(sch, s, SEARCH_FAILED, e.text, NULL, NULL);
+        break;
+    }
+    case TASK_EVALUATE:
+        store_candidate_failed(sch->store, t->id.search, t->id.episode, reason, on_given_up, pending_new(sch, &t->id, NULL));
+        break;
+    case TASK_FINAL:
+        task_move(t, TASK_PARKED);
+        s->finals_left--;
+        break;
+    default:
+        exports_parked(sch, t, reason);
+    }
+}
+
+void record_attempt_end(struct scheduler *sch, struct task *t, enum attempt_outcome o, bool permanent, const char *reason,
+                        const struct worker *waits)
+{
+    t->failures += o == OUTCOME_FAILED;
+    t->losses += o == OUTCOME_LOST;
+    log_line(o == OUTCOME_HANDED_BACK ? LOG_INFO : LOG_WARN, "attempt ended",
+             "search=%" PRId64 " episode=%d kind=%s attempt=%d outcome=\"%s\" reason=\"%s\"", t->id.search, t->id.episode,
+             task_kind_name(t->id.kind), t->id.attempt, outcomes[o], reason);
+    store_attempt_end(sch->store, &t->id, outcomes[o], reason, on_ended, pending_new(sch, &t->id, waits));
+    if (permanent || task_spent(t, sch->o.attempts))
+        give_up(sch, t, reason);
+    else if (t->state != TASK_READY) /* a late word about an attempt whose lease had run out */
+        task_move(t, TASK_READY);
+}
+
+/* --- results --- */
+
+static void note_kernels(struct search *s, const struct worker *w)
+{
+    if (!s->kernels[0])
+        snprintf(s->kernels, sizeof(s->kernels), "%s", w->kernels);
+    if (s->mixed || strcmp(s->kernels, w->kernels) == 0)
+        return;
+    s->mixed = true;
+    log_warn("different kernels", "search=%" PRId64 " worker=%s kernels=\"%s\" others=\"%s\": equal numbers aren't certain", s->id,
+             w->name, w->kernels, s->kernels);
+}
+
+/* A durable result becomes part of its search. False: the search had to end over it. */
+static bool settle(struct scheduler *sch, struct task *t, const struct msg_result *r)
+{
+    struct search *s = scheduler_search(sch, t->id.search);
+    struct err e;
+    task_move(t, TASK_DONE);
+    switch (t->id.kind) {
+    case TASK_PROFILE:
+        if (search_set_profile(s, r, &e) < 0) {
+            course_end(sch, s, SEARCH_FAILED, e.text, NULL, NULL);
+            return false;
+        }
+        break;
+    case TASK_EVALUATE: {
+        struct candidate *c = s->candidates[t->id.episode];
+        c->reward = r->reward;
+        search_count(s, c);
+        break;
+    }
+    case TASK_FINAL:
+        s->finals_left--;
+        break;
+    default:
+        exports_done(sch, t);
+    }
+    return true;
+}
+
+static void on_recorded(void *arg, const struct err *e)
+{
+    struct pending *p = arg;
+    struct scheduler *sch = p->sch;
+    struct task *t = scheduler_task(sch, &p->id);
+    bool ours = t && t->state == TASK_RECORDING && task_id_equal(&t->id, &p->id);
+    if (e) {
+        ack(p, e->text);
+        if (ours)
+            record_attempt_end(sch, t, OUTCOME_FAILED, false, e->text, NULL);
+    } else {
+        ack(p, "");
+        struct worker *w = p->has_peer ? fleet_find(sch->fleet, &p->peer) : NULL;
+        if (w && p->id.kind == TASK_EVALUATE)
+            worker_finished(w, clock_mono_ns());
+        const struct msg_result *r = &p->m.u.result;
+        log_info("recorded", "search=%" PRId64 " episode=%d kind=%s attempt=%d top1=%d of=%d seconds=%.2f worker=%s", p->id.search,
+                 p->id.episode, task_kind_name(p->id.kind), p->id.attempt, r->reward.top1, r->reward.n, r->seconds,
+                 w ? w->name : "gone");
+        if (ours)
+            settle(sch, t, r);
+    }
+    pending_free(p);
+    scheduler_wake(sch);
+}
+
+/* What every result of its kind must have, whoever sends it. */
+static int judge(struct scheduler *sch, const struct msg_result *r, struct err *e)
+{
+    struct search *s = scheduler_search(sch, r->task.search);
+    if (r->task.kind != TASK_EXPORT && r->reward.n != s->recipe.reward)
+        return err_set(e, ERR_INVALID, "result over %d reward images, not %d", r->reward.n, s->recipe.reward);
+    if (r->task.kind != TASK_EVALUATE && !r->has_blob)
+        return err_set(e, ERR_INVALID, "result of a %s without its file", task_kind_name(r->task.kind));
+    if (r->task.kind == TASK_FINAL && r->test.n == 0)
+        return err_set(e, ERR_INVALID, "result of a finalist without a test score");
+    return r->task.kind == TASK_PROFILE ? search_check_profile(s, r, e) : 0;
+}
+
+/* The worker has let go of the task, whatever becomes of it. */
+static void release(struct scheduler *sch, struct worker *w, struct task *t)
+{
+    if (t && t->worker) {
+        t->worker->task = NULL;
+        t->worker = NULL;
+    }
+    if (!w->task)
+        fleet_set_idle(sch->fleet, w, true);
+}
+
+/* NULL: the report is about an attempt that still counts. */
+static const char *unwanted(const struct task *t, const struct task_id *id)
+{
+    if (!t)
+        return "the search is over, or has no such task";
+    if (!task_id_equal(&t->id, id))
+        return "another attempt has replaced this one";
+    if (t->state == TASK_NEW || t->state == TASK_STARTING)
+        return "this attempt hasn't begun";
+    return t->state == TASK_PARKED ? "the task has been given up" : NULL;
+}
+
+void scheduler_result(struct scheduler *sch, struct worker *w, struct message *m)
+{
+    struct msg_result *r = &m->u.result;
+    struct task *t = scheduler_task(sch, &r->task);
+    const char *why = unwanted(t, &r->task);
+    struct err e;
+    if (why || t->state == TASK_DONE) {
+        bus_ack(sch->bus, &w->peer, &r->task, why ? why : "");
+        release(sch, w, NULL);
+    } else if (t->state == TASK_RECORDING) {
+        release(sch, w, NULL); /* a repeat: the answer is on its way */
+    } else if (judge(sch, r, &e) < 0) {
+        release(sch, w, t);
+        record_attempt_end(sch, t, OUTCOME_FAILED, false, e.text, w);
+    } else {
+        if (r->task.kind == TASK_EVALUATE || r->task.kind == TASK_FINAL)
+            note_kernels(scheduler_search(sch, r->task.search), w);
+        release(sch, w, t);
+        task_move(t, TASK_RECORDING);
+        struct pending *p = pending_new(sch, &r->task, w);
+        p->m = *m;
+        memset(m, 0, sizeof(*m));
+        r = &p->m.u.result;
+        if (r->task.kind == TASK_PROFILE)
+            store_profile(sch->store, r->task.search, r, on_recorded, p);
+        else
+            store_result(sch->store, r, w->name, on_recorded, p);
+    }
+    scheduler_wake(sch); /* the next attempt is written with this result: one commit, then ACK and WORK */
+}
+
+void scheduler_failed(struct scheduler *sch, struct worker *w, const struct msg_failed *f)
+{
+    struct task *t = scheduler_task(sch, &f->task);
+    const char *why = unwanted(t, &f->task);
+    bool stopping = strcmp(f->reason, STOPPING) == 0;
+    if (why || t->state == TASK_DONE || t->state == TASK_RECORDING) {
+        bus_ack(sch->bus, &w->peer, &f->task, why ? why : "");
+        release(sch, w, NULL);
+    } else {
+        release(sch, w, t);
+        record_attempt_end(sch, t, stopping ? OUTCOME_HANDED_BACK : OUTCOME_FAILED, f->permanent && !stopping, f->reason, w);
+    }
+    if (stopping)
+        fleet_set_idle(sch->fleet, w, false); /* it says BYE next */
+    scheduler_wake(sch);
+}

@@ -1,0 +1,310 @@
+#include "coordinator/search.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/onnx/load.h"
+
+void search_recipe(const struct spec *spec, struct recipe *r)
+{
+    r->seed = spec->seed;
+    r->data = spec->data;
+    memcpy(r->mean, spec->mean, sizeof(r->mean));
+    memcpy(r->std, spec->std, sizeof(r->std));
+    r->n_channels = spec->n_channels;
+    r->reward = spec->reward;
+    r->calibrate = spec->calibrate;
+    r->select = spec->select;
+    r->reconstruct = spec->reconstruct;
+    r->recalibrate = spec->recalibrate;
+}
+
+/* The coordinator computes with the structure alone: the weights go at once. */
+static int load_structure(struct search *s, const void *onnx, size_t n, struct err *e)
+{
+    struct model m;
+    int rc = onnx_load(onnx, n, &m, e);
+    if (rc < 0)
+        return rc;
+    weights_release(&m.weights);
+    s->graph = m.graph;
+    if ((rc = groups_find(&s->graph, &s->groups, e)) < 0)
+        return rc;
+    const struct node *in = &s->graph.nodes[0];
+    if (s->recipe.n_channels > 0 && s->recipe.n_channels != in->C)
+        return err_set(e, ERR_INVALID, "normalize has %d channels, the model's input \"%s\" has %d", s->recipe.n_channels, in->name,
+                       in->C);
+    if (s->groups.n == 0)
+        return err_set(e, ERR_INVALID, "model has nothing that can be cut");
+    if (s->groups.n > PROTO_MAX_GROUPS)
+        return err_set(e, ERR_LIMIT, "model has %d groups, more than %d", s->groups.n, PROTO_MAX_GROUPS);
+    limits_new(&s->limits, &s->groups, s->spec.keep_min, s->spec.round_to, s->spec.inner_only);
+    return 0;
+}
+
+/* Room for the curves, all zero until there is a profile. */
+static int make_curves(struct search *s, struct err *e)
+{
+    size_t points = 0;
+    for (int g = 0; g < s->groups.n; g++)
+        points += (size_t)s->groups.of[g].n + 1;
+    if (points > PROTO_MAX_CURVE)
+        return err_set(e, ERR_LIMIT, "model has %zu points on its sensitivity curves, more than %d", points, PROTO_MAX_CURVE);
+    s->points = mem_zalloc(points, sizeof(*s->points));
+    s->curve = mem_zalloc((size_t)s->groups.n, sizeof(*s->curve));
+    if (!s->points || !s->curve)
+        return err_set(e, ERR_NOMEM, "no memory for %zu points of sensitivity curves", points);
+    float *p = s->points;
+    for (int g = 0; g < s->groups.n; g++) {
+        s->curve[g] = p;
+        p += s->groups.of[g].n + 1;
+    }
+    return 0;
+}
+
+static void make_setting(struct search *s)
+{
+    const struct spec *spec = &s->spec;
+    cost_of(&s->graph, &s->groups, NULL, &s->dense_cost);
+    for (int i = 0; i < spec->n_budgets; i++) {
+        struct budget *b = &s->budgets[i];
+        b->kind = spec->budgets[i].kind;
+        b->frac = spec->budgets[i].frac;
+        b->most = (int64_t)floor(b->frac * (double)s->dense_cost.of[b->kind]);
+    }
+    s->setting = (struct setting){
+        .graph = &s->graph,
+        .groups = &s->groups,
+        .limits = &s->limits,
+        .curve = s->curve,
+        .budgets = s->budgets,
+        .n_budgets = spec->n_budgets,
+        .seed = spec->seed,
+        .episodes = spec->episodes,
+        .warmup = spec->warmup,
+        .lookahead = spec->lookahead,
+        .kind = spec->policy,
+        .start = spec->start,
+        .reward = spec->objective,
+    };
+}
+
+int search_new(struct search **out, const char *yaml, size_t n_yaml, const struct recipe *recipe, const void *onnx, size_t n_onnx,
+               struct err *e)
+{
+    *out = NULL;
+    struct search *s = xcalloc(1, sizeof(*s));
+    int rc = spec_parse(yaml, n_yaml, &s->spec, e);
+    if (rc < 0) {
+        free(s);
+        return rc;
+    }
+    s->recipe = *recipe;
+    struct policy *trial = NULL;
+    if ((rc = load_structure(s, onnx, n_onnx, e)) < 0 || (rc = make_curves(s, e)) < 0)
+        goto out;
+    make_setting(s);
+    if ((rc = policy_new(&trial, &s->setting, e)) < 0) /* can the budgets be met? */
+        goto out;
+    policy_free(trial);
+    s->candidates = xcalloc((size_t)s->spec.episodes, sizeof(*s->candidates));
+    task_init(&s->profiling, TASK_PROFILE, 0, -1, &s->lists);
+    *out = s;
+    return 0;
+out:
+    search_free(s);
+    return rc;
+}
+
+void search_free(struct search *s)
+{
+    if (!s)
+        return;
+    for (int i = 0; i < s->proposed; i++)
+        candidate_free(s->candidates[i]);
+    free(s->candidates);
+    if (s->policy)
+        policy_free(s->policy);
+    mem_free(s->points);
+    mem_free(s->curve);
+    limits_release(&s->limits);
+    groups_release(&s->groups);
+    graph_release(&s->graph);
+    spec_release(&s->spec);
+    free(s);
+}
+
+void search_set_id(struct search *s, int64_t id)
+{
+    s->id = id;
+    s->profiling.id.search = id;
+}
+
+int search_check_profile(const struct search *s, const struct msg_result *r, struct err *e)
+{
+    if (!r->has_blob)
+        return err_set(e, ERR_INVALID, "profile without its file");
+    if (r->n_groups != (uint32_t)s->groups.n)
+        return err_set(e, ERR_INVALID, "profile has %" PRIu32 " groups, the model has %d", r->n_groups, s->groups.n);
+    for (int g = 0; g < s->groups.n; g++)
+        if (r->n_curve[g] != (uint32_t)s->groups.of[g].n + 1)
+            return err_set(e, ERR_INVALID, "profile's curve of group %d has %" PRIu32 " points, not %d", g, r->n_curve[g],
+                           s->groups.of[g].n + 1);
+    return 0;
+}
+
+int search_set_profile(struct search *s, const struct msg_result *r, struct err *e)
+{
+    memcpy(s->points, r->curve, (size_t)r->n_points * sizeof(*s->points));
+    s->profile = r->blob;
+    s->dense = r->reward;
+    s->has_profile = true;
+    return policy_new(&s->policy, &s->setting, e);
+}
+
+int search_take_candidate(struct search *s, const struct candidate_row *r, int64_t lease_ns, struct err *e)
+{
+    if (r->episode != s->proposed || r->episode >= s->spec.episodes)
+        return err_set(e, ERR_INVALID, "episode %d is on record where %d of %d should be", r->episode, s->proposed,
+                       s->spec.episodes);
+    if (r->n_keep != (uint32_t)s->groups.n || !limits_legal(&s->limits, r->keep) || r->budget < 0 ||
+        r->budget >= s->spec.n_budgets)
+        return err_set(e, ERR_INVALID, "episode %d on record doesn't fit the model", r->episode);
+    struct candidate *c = candidate_from_row(r, &s->lists, lease_ns);
+    s->candidates[s->proposed++] = c;
+    if (candidate_over(c))
+        search_count(s, c);
+    return 0;
+}
+
+/* Episodes that the policy must have learnt from when it proposes episode e: no fewer, no more. */
+static int needed(const struct search *s, int e)
+{
+    return e < s->spec.lookahead ? 0 : e - s->spec.lookahead + 1;
+}
+
+static void learn(struct search *s, int upto)
+{
+    for (; s->observed < upto; s->observed++) {
+        const struct candidate *c = s->candidates[s->observed];
+        if (!candidate_over(c))
+            BUG("search %" PRId64 ": episode %d is to be learnt from before it is over", s->id, c->episode);
+        struct outcome o = {.failed = !candidate_scored(c)};
+        if (!o.failed)
+            o.top1 = (double)c->reward.top1 / c->reward.n;
+        policy_observe(s->policy, c->episode, c->keep, &o);
+    }
+}
+
+/* True when the policy is now where the snapshot left it and hasn't seen too much. */
+static bool restore(struct search *s, const void *snapshot, size_t n)
+{
+    struct err e;
+    int observed = 0;
+    if (policy_restore(s->policy, snapshot, n, &observed, &e) < 0) {
+        log_warn("snapshot unusable", "search=%" PRId64 " error=\"%s\"", s->id, e.text);
+        return false;
+    }
+    if (observed < 0 || observed > needed(s, s->proposed)) {
+        log_warn("snapshot unusable", "search=%" PRId64 " observed=%d proposed=%d", s->id, observed, s->proposed);
+        return false;
+    }
+    s->observed = observed;
+    return true;
+}
+
+int search_take_policy(struct search *s, const void *snapshot, size_t n, struct err *e)
+{
+    if (snapshot && !restore(s, snapshot, n)) { /* slower, and as good: learn all of it again */
+        policy_free(s->policy);
+        s->policy = NULL;
+        int rc = policy_new(&s->policy, &s->setting, e);
+        if (rc < 0)
+            return rc;
+    }
+    for (int i = 0; i < s->proposed; i++) {
+        int upto = needed(s, i);
+        if (upto > 0 && !candidate_over(s->candidates[upto - 1]))
+            return err_set(e, ERR_INVALID, "episode %d is on record, but not the result of %d that it follows from", i, upto - 1);
+        learn(s, upto);
+        policy_recall(s->policy, i, s->candidates[i]->keep);
+    }
+    return 0;
+}
+
+int search_awaits(const struct search *s)
+{
+    int n = needed(s, s->proposed);
+    if (!s->policy || s->proposed >= s->spec.episodes || n == 0 || candidate_over(s->candidates[n - 1]))
+        return -1;
+    return n - 1;
+}
+
+bool search_may_propose(const struct search *s)
+{
+    return s->policy && s->proposed < s->spec.episodes && search_awaits(s) < 0;
+}
+
+int search_propose(struct search *s, struct candidate **out, struct err *e)
+{
+    int episode = s->proposed, b = episode % s->spec.n_budgets, rc = 0;
+    const struct budget *budget = &s->budgets[b];
+    int *keep = xcalloc((size_t)s->groups.n, sizeof(*keep));
+    learn(s, needed(s, episode));
+    policy_propose(s->policy, episode, keep);
+    struct cost cost;
+    cost_of(&s->graph, &s->groups, keep, &cost);
+    if (!limits_legal(&s->limits, keep))
+        rc = err_set(e, ERR_STATE, "policy %s proposed illegal numbers for episode %d", policy_name(s->spec.policy), episode);
+    else if (cost.of[budget->kind] > budget->most)
+        rc = err_set(e, ERR_STATE, "policy %s proposed %" PRId64 " %s for episode %d, above its budget of %" PRId64,
+                     policy_name(s->spec.policy), cost.of[budget->kind], cost_name(budget->kind), episode, budget->most);
+    else {
+        *out = candidate_new(s->id, episode, b, keep, s->groups.n, &cost, &s->lists);
+        s->candidates[s->proposed++] = *out;
+    }
+    free(keep);
+    return rc;
+}
+
+void search_row_of(const struct search *s, const struct candidate *c, struct candidate_row *r)
+{
+    *r = (struct candidate_row){
+        .search = s->id,
+        .episode = c->episode,
+        .budget = c->budget,
+        .budget_kind = s->budgets[c->budget].kind,
+        .budget_frac = s->budgets[c->budget].frac,
+        .n_keep = (uint32_t)c->n_keep,
+        .keep = c->keep,
+        .cost = c->cost,
+        .dense = s->dense_cost,
+        .attempts = c->evaluate.id.attempt,
+    };
+}
+
+void search_count(struct search *s, const struct candidate *c)
+{
+    s->over++;
+    s->scored += candidate_scored(c);
+}
+
+struct task *search_task(struct search *s, const struct task_id *id)
+{
+    if (id->kind == TASK_PROFILE)
+        return &s->profiling;
+    if (id->episode < 0 || id->episode >= s->proposed)
+        return NULL;
+    struct candidate *c = s->candidates[id->episode];
+    if (id->kind == TASK_EVALUATE)
+        return &c->evaluate;
+    return id->kind == TASK_FINAL && c->finalist ? &c->final : NULL;
+}
+
+void search_note(int64_t id, const char *name, const struct candidate_row *r, char *out, size_t n)
+{
+    snprintf(out, n, "search %" PRId64 " %s %s %g", id, name, cost_name(r->budget_kind), r->budget_frac);
+}

@@ -1,0 +1,70 @@
+#include "worker/engine/fold.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+
+void bn_affine(const struct node *n, const struct params *p, double *a, double *b)
+{
+    for (int c = 0; c < n->C; c++) {
+        a[c] = (double)p->w[c] / sqrt((double)p->var[c] + (double)n->u.bn.eps);
+        b[c] = (p->b ? (double)p->b[c] : 0) - (double)p->mean[c] * a[c];
+    }
+}
+
+static void fold_bn(struct folded *f, int K, size_t per_channel, const struct node *n, const struct params *p,
+                    double *tmp)
+{
+    double *a = tmp, *b = tmp + K;
+    bn_affine(n, p, a, b);
+    for (int k = 0; k < K; k++) {
+        float *w_k = f->w + (size_t)k * per_channel;
+        for (size_t i = 0; i < per_channel; i++)
+            w_k[i] = (float)((double)w_k[i] * a[k]);
+        f->b[k] = (float)((double)f->b[k] * a[k] + b[k]);
+    }
+}
+
+int folded_new(struct folded *f, const struct graph *g, const struct weights *w, const struct unit *u, struct err *e)
+{
+    const struct params *p = &w->of[u->head];
+    int K = g->nodes[u->head].C;
+    size_t n_w = weights_count(g, u->head);
+    double *tmp = mem_alloc((size_t)K, 2 * sizeof *tmp);
+    f->w = mem_dup(p->w, n_w, sizeof *f->w);
+    f->b = mem_zalloc((size_t)K, sizeof *f->b);
+    if (!tmp || !f->w || !f->b) {
+        mem_free(tmp);
+        folded_release(f);
+        return err_set(e, ERR_NOMEM, "no memory for %zu weights", n_w);
+    }
+    if (p->b)
+        memcpy(f->b, p->b, (size_t)K * sizeof *f->b);
+    for (int i = 0; i < u->n_bn; i++)
+        fold_bn(f, K, n_w / (size_t)K, &g->nodes[u->bn[i]], &w->of[u->bn[i]], tmp);
+    mem_free(tmp);
+    return 0;
+}
+
+void folded_release(struct folded *f)
+{
+    mem_free(f->w);
+    mem_free(f->b);
+    *f = (struct folded){0};
+}
+
+int sum_into(struct compile *c, int node, const struct layout *l, struct form *out, struct err *e)
+{
+    struct form f;
+    int rc = compile_read(c, node, l->lanes, &f, e);
+    if (rc < 0)
+        return rc;
+    if (compile_last(c, node, &f)) {
+        *out = (struct form){.l = *l, .buf = f.buf};
+        return 0;
+    }
+    rc = compile_buffer(c, l, out, e);
+    return rc < 0 ? rc : compile_copy(c, node, &f, out, e);
+}

@@ -1,0 +1,89 @@
+/*
+ * What works on each element alone: BN that isn't folded, Add, Relu, Clip, in one pass where they follow each other.
+ */
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "worker/engine/compile.h"
+#include "worker/engine/fold.h"
+
+/* INFER: the running statistics are constants. */
+static int set_running(struct step *s, const struct compile *c, int bn, struct err *e)
+{
+    const struct node *n = &c->g->nodes[bn];
+    double *a = mem_alloc((size_t)n->C, 2 * sizeof *a);
+    if (!a)
+        return err_set(e, ERR_NOMEM, "no memory for %d channels", n->C);
+    bn_affine(n, &c->w->of[bn], a, a + n->C);
+    for (int k = 0; k < n->C; k++) {
+        s->map.a[k] = (float)a[k];
+        s->map.b[k] = (float)a[n->C + k];
+    }
+    mem_free(a);
+    return 0;
+}
+
+/* BATCH: scale and shift wait for the batch's statistics. */
+static int set_batch(struct step *s, struct compile *c, int bn, struct err *e)
+{
+    const struct node *n = &c->g->nodes[bn];
+    const struct params *p = &c->w->of[bn];
+    size_t padded = (size_t)s->map.padded;
+    s->kind = STEP_NORM;
+    s->norm.bn = bn;
+    s->norm.eps = n->u.bn.eps;
+    s->norm.at = c->moments;
+    s->norm.scale = mem_zalloc(padded, sizeof *s->norm.scale);
+    s->norm.shift = mem_zalloc(padded, sizeof *s->norm.shift);
+    if (!s->norm.scale || !s->norm.shift)
+        return err_set(e, ERR_NOMEM, "no memory for %zu channels", padded);
+    memcpy(s->norm.scale, p->w, (size_t)n->C * sizeof *p->w);
+    if (p->b)
+        memcpy(s->norm.shift, p->b, (size_t)n->C * sizeof *p->b);
+    c->moments += 4 * padded;
+    if (s->map.padded > c->widest)
+        c->widest = s->map.padded;
+    return 0;
+}
+
+/* Over one of the operands if nobody else needs it. */
+static int place(struct compile *c, int x, const struct form *fx, int r, const struct form *fr, struct form *y,
+                 struct err *e)
+{
+    *y = *fx;
+    if (compile_last(c, x, fx))
+        return 0;
+    if (r >= 0 && compile_last(c, r, fr)) {
+        y->buf = fr->buf;
+        return 0;
+    }
+    return compile_buffer(c, &fx->l, y, e);
+}
+
+int norm_compile(struct compile *c, int unit, struct err *e)
+{
+    const struct unit *u = &c->units.of[unit];
+    const struct node *head = &c->g->nodes[u->head];
+    int x = head->in[0], r = head->op == OP_ADD ? head->in[1] : u->add;
+    struct step s = {.kind = STEP_MAP, .node = u->tail, .r = BUF_NONE};
+    struct form fx = *compile_form(c, x), fr = {0}, y;
+    int rc = 0;
+    if (r >= 0)
+        rc = compile_read(c, r, fx.l.lanes, &fr, e);
+    if (rc == 0)
+        rc = place(c, x, &fx, r, &fr, &y, e);
+    if (rc == 0)
+        rc = map_new(&s.map, &fx.l, u->act, e);
+    if (rc == 0 && head->op == OP_BN)
+        rc = c->mode == ENGINE_BATCH ? set_batch(&s, c, u->head, e) : set_running(&s, c, u->head, e);
+    if (rc < 0) {
+        step_release(&s);
+        return rc;
+    }
+    s.l = fx.l;
+    s.x = fx.buf;
+    s.r = r >= 0 ? fr.buf : BUF_NONE;
+    s.y = y.buf;
+    rc = compile_step(c, &s, e);
+    return rc < 0 ? rc : compile_give(c, u->tail, &y, e);
+}
