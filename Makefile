@@ -41,9 +41,20 @@ PROGRAMS := $(B)/espalier $(B)/espalierd $(B)/espalier-worker
 all: $(PROGRAMS) ## build the three programs (default)
 include tests/tests.mk
 
+needs: # names what is missing; installs nothing
+	@m=$$(sh deploy/missing build); [ -z "$$m" ] || { echo "missing: $$m"; echo "as root: apt-get install -y --no-install-recommends $$m"; exit 1; }
+
+demo: needs $(PROGRAMS) $(B)/train-demo ## train a small model, search with two workers, show the front
+	@B=$(B) sh deploy/walkthrough
+
+install: $(PROGRAMS) ## into $(DESTDIR)$(PREFIX)/bin, examples into share/espalier
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/espalier
+	install $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 deploy/examples/*.yaml $(DESTDIR)$(PREFIX)/share/espalier
+
 $(B)/espalierd: $(call obj,coordinator/main.c $(COORD) $(PROTO) $(COMMON))
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_COORD) $(LIBS_CLI) $(LIBS_PROTO) $(LIBS_COMMON)
-$(B)/espalier: $(call obj,coordinator/cli/main.c $(CLI) coordinator/spec.c $(PROTO) $(COMMON))
+$(B)/espalier: $(call obj,coordinator/cli/main.c $(CLI) coordinator/spec.c coordinator/spec_tree.c coordinator/policy/names.c $(PROTO) $(COMMON))
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_CLI) $(LIBS_PROTO) $(LIBS_COMMON)
 $(B)/espalier-worker: $(call obj,worker/main.c $(WORKER) $(PROTO) $(COMMON))
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_WORKER) $(LIBS_PROTO) $(LIBS_COMMON)
@@ -66,4 +77,4 @@ clean: ## remove everything that was built
 	rm -rf build
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile tests/tests.mk | expand -t 20
-.PHONY: all clean help FORCE
+.PHONY: all needs demo install clean help FORCE

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 
 #include "common/base/mem.h"
+#include "proto/text.h"
 
 /* A worker has one task and a few pieces of blobs under way, so few messages suffice; each may have PROTO_MAX_BYTES. */
 #define WAITING_IN  32
@@ -30,7 +31,6 @@ int bus_open(struct bus **out, zloop_t *loop, const struct bus_handler *h, struc
     zsock_set_heartbeat_ivl(sock, 5000); /* takes down connections whose other end vanished without a word */
     zsock_set_heartbeat_timeout(sock, 20000);
     zsock_set_handshake_ivl(sock, 10000);
-    zsock_set_ipv6(sock, 1);
     struct bus *b = xcalloc(1, sizeof(*b));
     b->sock = sock;
     b->loop = loop;
@@ -54,16 +54,11 @@ const char *bus_endpoint(const struct bus *b)
     return b->endpoint;
 }
 
-static bool more_follows(zmq_msg_t *frame)
-{
-    return zmq_msg_more(frame);
-}
-
 /* Frames beyond the second are read and thrown away. Returns their number. */
 static int drain(void *sock, zmq_msg_t *frame)
 {
     int extra = 0;
-    while (more_follows(frame) && zmq_msg_recv(frame, sock, ZMQ_DONTWAIT) >= 0)
+    while (zmq_msg_more(frame) && zmq_msg_recv(frame, sock, ZMQ_DONTWAIT) >= 0)
         extra++;
     return extra;
 }
@@ -91,9 +86,9 @@ static bool receive(struct bus *b, void *sock)
     if (got) {
         struct peer from = {0};
         size_t n = zmq_msg_size(&id);
-        bool has_body = more_follows(&id) && zmq_msg_recv(&body, sock, ZMQ_DONTWAIT) >= 0;
+        bool has_body = zmq_msg_more(&id) && zmq_msg_recv(&body, sock, ZMQ_DONTWAIT) >= 0;
         int extra = 0;
-        if (has_body && more_follows(&body) && zmq_msg_recv(&rest, sock, ZMQ_DONTWAIT) >= 0)
+        if (has_body && zmq_msg_more(&body) && zmq_msg_recv(&rest, sock, ZMQ_DONTWAIT) >= 0)
             extra = 1 + drain(sock, &rest);
         if (n > 0 && n <= PEER_MAX_ID) {
             from.n = (uint8_t)n;
@@ -123,6 +118,7 @@ static int on_readable(zloop_t *loop, zsock_t *reader, void *arg)
 
 int bus_bind(struct bus *b, const char *endpoint, struct err *e)
 {
+    zsock_set_ipv6(b->sock, strchr(endpoint, '[') != NULL);
     if (zmq_bind(zsock_resolve(b->sock), endpoint) < 0)
         return err_set(e, ERR_IO, "could not listen on %s: %s", endpoint, zmq_strerror(zmq_errno()));
     size_t n = sizeof(b->endpoint);
@@ -147,10 +143,12 @@ bool bus_send(struct bus *b, const struct peer *to, const struct message *m)
 bool bus_refuse(struct bus *b, const struct peer *to, const char *fmt, ...)
 {
     struct message m = {.type = MSG_REFUSE};
+    char text[2 * PROTO_MAX_TEXT];
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(m.u.reason, sizeof(m.u.reason), fmt, ap);
+    vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
+    text_copy(m.u.reason, sizeof(m.u.reason), text);
     return bus_send(b, to, &m);
 }
 
@@ -158,7 +156,7 @@ static bool send_task(struct bus *b, const struct peer *to, enum message_type ty
 {
     struct message m = {.type = type};
     m.u.task.task = *t;
-    snprintf(m.u.task.reason, sizeof(m.u.task.reason), "%s", reason);
+    text_copy(m.u.task.reason, sizeof(m.u.task.reason), reason);
     return bus_send(b, to, &m);
 }
 

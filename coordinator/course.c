@@ -12,8 +12,8 @@
 static void on_state(void *arg, const struct err *e)
 {
     (void)arg;
-    if (e)
-        log_error("state not recorded", "error=\"%s\"", e->text);
+    if (e && e->code != ERR_CANCELLED && e->code != ERR_STATE) /* the program ends; the attempt had ended otherwise */
+        log_error("change not recorded", "error=\"%s\"", e->text);
 }
 
 static void set_state(struct scheduler *sch, struct search *s, enum search_state to)
@@ -59,9 +59,9 @@ static void on_candidate(void *arg, const struct err *e)
     struct pending *p = arg;
     struct scheduler *sch = p->sch;
     struct search *s = scheduler_search(sch, p->id.search);
-    if (s && e) {
+    if (s && e && !sch->stopped) {
         course_end(sch, s, SEARCH_FAILED, e->text, NULL, NULL);
-    } else if (s) {
+    } else if (s && !e) {
         s->storing--;
         task_move(scheduler_task(sch, &p->id), TASK_READY);
     }
@@ -73,7 +73,7 @@ static void on_snapshot(void *arg, const struct err *e)
 {
     struct pending *p = arg;
     struct search *s = scheduler_search(p->sch, p->id.search);
-    if (e)
+    if (e && !p->sch->stopped)
         log_warn("snapshot not recorded", "search=%" PRId64 " error=\"%s\"", p->id.search, e->text);
     if (s)
         s->saving = false;
@@ -136,6 +136,7 @@ static void begin_finals(struct scheduler *sch, struct search *s)
     log_info("finalists", "search=%" PRId64 " finalists=%d left=%d", s->id, n, s->finals_left);
 }
 
+/* May free s. */
 static bool run(struct scheduler *sch, struct search *s)
 {
     struct err e;
@@ -146,13 +147,16 @@ static bool run(struct scheduler *sch, struct search *s)
     }
     if (s->over < s->spec.episodes)
         return rc > 0;
-    if (s->scored == 0)
+    if (s->scored == 0) {
         course_end(sch, s, SEARCH_FAILED, "no candidate could be evaluated", NULL, NULL);
-    else if (s->spec.finish_top == 0)
+        return true;
+    }
+    if (s->spec.finish_top == 0) {
         course_end(sch, s, SEARCH_DONE, NULL, NULL, NULL);
-    else
-        set_state(sch, s, SEARCH_FINISHING);
-    return rc > 0 && s->scored == 0;
+        return true;
+    }
+    set_state(sch, s, SEARCH_FINISHING);
+    return false; /* goes on at once */
 }
 
 bool course_advance(struct scheduler *sch, struct search *s)

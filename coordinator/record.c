@@ -22,10 +22,11 @@ static void ack(struct pending *p, const char *reason)
 static void on_ended(void *arg, const struct err *e)
 {
     struct pending *p = arg;
-    if (e)
-        log_error("attempt's end not recorded", "search=%" PRId64 " episode=%d attempt=%d error=\"%s\"", p->id.search, p->id.episode,
-                  p->id.attempt, e->text);
-    ack(p, "");
+    if (e && !p->sch->stopped) /* ERR_STATE: it is on record already that it ended otherwise */
+        log_line(e->code == ERR_STATE ? LOG_DEBUG : LOG_ERROR, "attempt's end not recorded",
+                 "search=%" PRId64 " episode=%d attempt=%d error=\"%s\"", p->id.search, p->id.episode, p->id.attempt, e->text);
+    if (!e || !p->sch->stopped)
+        ack(p, "");
     pending_free(p);
 }
 
@@ -35,7 +36,7 @@ static void on_given_up(void *arg, const struct err *e)
     struct scheduler *sch = p->sch;
     struct search *s = scheduler_search(sch, p->id.search);
     struct task *t = scheduler_task(sch, &p->id);
-    if (e)
+    if (e && !sch->stopped)
         log_error("failure not recorded", "search=%" PRId64 " episode=%d error=\"%s\"", p->id.search, p->id.episode, e->text);
     if (t && t->state == TASK_RECORDING) {
         task_move(t, TASK_PARKED);
@@ -85,6 +86,18 @@ void record_attempt_end(struct scheduler *sch, struct task *t, enum attempt_outc
         task_move(t, TASK_READY);
 }
 
+void record_refused(struct scheduler *sch, struct task *t, const char *reason)
+{
+    log_error("attempt not recorded", "search=%" PRId64 " episode=%d kind=%s attempt=%d error=\"%s\"", t->id.search, t->id.episode,
+              task_kind_name(t->id.kind), t->id.attempt, reason);
+    t->id.attempt--;
+    t->failures++;
+    if (task_spent(t, sch->o.attempts))
+        give_up(sch, t, reason);
+    else
+        task_move(t, TASK_READY);
+}
+
 /* --- results --- */
 
 static void note_kernels(struct search *s, const struct worker *w)
@@ -98,18 +111,16 @@ static void note_kernels(struct search *s, const struct worker *w)
              w->name, w->kernels, s->kernels);
 }
 
-/* A durable result becomes part of its search. False: the search had to end over it. */
-static bool settle(struct scheduler *sch, struct task *t, const struct msg_result *r)
+/* A durable result becomes part of its search. May free the search. */
+static void settle(struct scheduler *sch, struct task *t, const struct msg_result *r)
 {
     struct search *s = scheduler_search(sch, t->id.search);
     struct err e;
     task_move(t, TASK_DONE);
     switch (t->id.kind) {
     case TASK_PROFILE:
-        if (search_set_profile(s, r, &e) < 0) {
+        if (search_set_profile(s, r, &e) < 0)
             course_end(sch, s, SEARCH_FAILED, e.text, NULL, NULL);
-            return false;
-        }
         break;
     case TASK_EVALUATE: {
         struct candidate *c = s->candidates[t->id.episode];
@@ -123,7 +134,20 @@ static bool settle(struct scheduler *sch, struct task *t, const struct msg_resul
     default:
         exports_done(sch, t);
     }
-    return true;
+}
+
+static void recorded(struct scheduler *sch, struct pending *p, struct task *t)
+{
+    const struct msg_result *r = &p->m.u.result;
+    struct worker *w = p->has_peer ? fleet_find(sch->fleet, &p->peer) : NULL;
+    if (w && p->id.kind == TASK_EVALUATE)
+        worker_finished(w, clock_mono_ns());
+    log_info("recorded", "search=%" PRId64 " episode=%d kind=%s attempt=%d top1=%d of=%d seconds=%.2f worker=%s", p->id.search,
+             p->id.episode, task_kind_name(p->id.kind), p->id.attempt, r->reward.top1, r->reward.n, r->seconds,
+             w ? w->name : "gone");
+    ack(p, "");
+    if (t)
+        settle(sch, t, r);
 }
 
 static void on_recorded(void *arg, const struct err *e)
@@ -131,22 +155,14 @@ static void on_recorded(void *arg, const struct err *e)
     struct pending *p = arg;
     struct scheduler *sch = p->sch;
     struct task *t = scheduler_task(sch, &p->id);
-    bool ours = t && t->state == TASK_RECORDING && task_id_equal(&t->id, &p->id);
-    if (e) {
+    if (t && (t->state != TASK_RECORDING || !task_id_equal(&t->id, &p->id)))
+        t = NULL; /* its search was ended meanwhile */
+    if (!e) {
+        recorded(sch, p, t);
+    } else if (!sch->stopped) { /* else the program ends and knows nothing: the worker keeps the result and offers it again */
         ack(p, e->text);
-        if (ours)
+        if (t)
             record_attempt_end(sch, t, OUTCOME_FAILED, false, e->text, NULL);
-    } else {
-        ack(p, "");
-        struct worker *w = p->has_peer ? fleet_find(sch->fleet, &p->peer) : NULL;
-        if (w && p->id.kind == TASK_EVALUATE)
-            worker_finished(w, clock_mono_ns());
-        const struct msg_result *r = &p->m.u.result;
-        log_info("recorded", "search=%" PRId64 " episode=%d kind=%s attempt=%d top1=%d of=%d seconds=%.2f worker=%s", p->id.search,
-                 p->id.episode, task_kind_name(p->id.kind), p->id.attempt, r->reward.top1, r->reward.n, r->seconds,
-                 w ? w->name : "gone");
-        if (ours)
-            settle(sch, t, r);
     }
     pending_free(p);
     scheduler_wake(sch);

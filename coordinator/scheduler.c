@@ -118,7 +118,7 @@ static bool send_work(struct scheduler *sch, const struct worker *w, const struc
     struct msg_work *work = &m.u.work;
     work->task = t->id;
     if (t->id.kind == TASK_EXPORT) {
-        exports_work(t, work);
+        exports_work(sch, t, work);
         return bus_send(sch->bus, &w->peer, &m);
     }
     struct search *s = scheduler_search(sch, t->id.search);
@@ -143,30 +143,43 @@ static void unreachable(struct scheduler *sch, struct worker *w)
     fleet_drop(sch->fleet, w);
 }
 
+/* The store has refused the attempt, so its number is still to be had. */
+static void not_started(struct scheduler *sch, struct task *t, const char *why)
+{
+    struct worker *w = t->worker;
+    if (w) {
+        w->task = NULL;
+        fleet_set_idle(sch->fleet, w, true);
+    }
+    record_refused(sch, t, why);
+}
+
+static void started(struct scheduler *sch, struct task *t)
+{
+    struct worker *w = t->worker;
+    if (!w) {
+        record_attempt_end(sch, t, OUTCOME_LOST, false, "the worker went before it got the work", NULL);
+        return;
+    }
+    task_move(t, TASK_LEASED);
+    t->lease_ns = clock_mono_ns() + sch->o.lease_ns;
+    log_debug("leased", "search=%" PRId64 " episode=%d kind=%s attempt=%d worker=%s", t->id.search, t->id.episode,
+              task_kind_name(t->id.kind), t->id.attempt, w->name);
+    if (!send_work(sch, w, t))
+        unreachable(sch, w);
+}
+
 /* The attempt is on record: now the work may go out. */
 static void on_started(void *arg, const struct err *e)
 {
     struct pending *p = arg;
     struct scheduler *sch = p->sch;
-    struct task *t = scheduler_task(sch, &p->id);
+    struct task *t = sch->stopped ? NULL : scheduler_task(sch, &p->id);
     if (t && t->state == TASK_STARTING && task_id_equal(&t->id, &p->id)) {
-        struct worker *w = t->worker;
-        if (w && e) {
-            w->task = NULL;
-            fleet_set_idle(sch->fleet, w, true);
-        }
-        if (e) {
-            record_attempt_end(sch, t, OUTCOME_FAILED, false, e->text, NULL);
-        } else if (!w) {
-            record_attempt_end(sch, t, OUTCOME_LOST, false, "the worker went before it got the work", NULL);
-        } else {
-            task_move(t, TASK_LEASED);
-            t->lease_ns = clock_mono_ns() + sch->o.lease_ns;
-            log_debug("leased", "search=%" PRId64 " episode=%d kind=%s attempt=%d worker=%s", t->id.search, t->id.episode,
-                      task_kind_name(t->id.kind), t->id.attempt, w->name);
-            if (!send_work(sch, w, t))
-                unreachable(sch, w);
-        }
+        if (e)
+            not_started(sch, t, e->text);
+        else
+            started(sch, t);
     }
     pending_free(p);
     scheduler_wake(sch);
@@ -316,12 +329,18 @@ void scheduler_lost(struct scheduler *sch, struct worker *w, const char *why)
         record_attempt_end(sch, t, OUTCOME_LOST, false, why, NULL);
 }
 
+/* A restart left it to nobody: its worker has the whole grace to come back, but less when others have nothing to do. */
+static bool abandoned(struct scheduler *sch, const struct task *t, int64_t now_ns)
+{
+    return !t->worker && fleet_idle(sch->fleet) && now_ns >= t->lease_ns - sch->o.grace_ns + sch->o.short_grace_ns;
+}
+
 /* Leases that have run out. One whose search goes with it (a profile given up) ends the walk: the next tick goes on. */
 static void expire(struct scheduler *sch, struct task_lists *lists, int64_t now_ns)
 {
     for (struct task *t = lists->leased.first, *next; t; t = next) {
         next = t->next;
-        if (t->lease_ns > now_ns)
+        if (t->lease_ns > now_ns && !abandoned(sch, t, now_ns))
             continue;
         struct worker *w = t->worker;
         char why[PROTO_MAX_TEXT] = "its worker did not come back after a restart";

@@ -17,6 +17,8 @@ struct scheduler;
 
 struct scheduler_options {
     int64_t lease_ns; /* a lease ends so long after the last message that named its task */
+    int64_t grace_ns;       /* after a start: so long may a worker take to come back to what it was at */
+    int64_t short_grace_ns; /* likewise, when another worker has nothing else to do */
     int attempts;     /* failed ones until a task is given up */
 };
 

@@ -60,12 +60,14 @@ enum attempt_outcome {
 };
 void record_attempt_end(struct scheduler *sch, struct task *t, enum attempt_outcome o, bool permanent, const char *reason,
                         const struct worker *ack);
+/* A STARTING attempt that the store didn't take. Likewise. */
+void record_refused(struct scheduler *sch, struct task *t, const char *reason);
 
 /* exports.c */
 struct task *exports_task(struct scheduler *sch, const struct task_id *id);
 void exports_done(struct scheduler *sch, struct task *t);
 void exports_parked(struct scheduler *sch, struct task *t, const char *reason);
-void exports_work(const struct task *t, struct msg_work *w);
+void exports_work(struct scheduler *sch, const struct task *t, struct msg_work *w);
 void exports_free(struct scheduler *sch);
 
 #endif

@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/onnx/load.h"
+#include "proto/text.h"
 
 void search_recipe(const struct spec *spec, struct recipe *r)
 {
@@ -28,7 +29,7 @@ static int load_structure(struct search *s, const void *onnx, size_t n, struct e
     struct model m;
     int rc = onnx_load(onnx, n, &m, e);
     if (rc < 0)
-        return rc;
+        return err_wrap(e, "model");
     weights_release(&m.weights);
     s->graph = m.graph;
     if ((rc = groups_find(&s->graph, &s->groups, e)) < 0)
@@ -306,5 +307,7 @@ struct task *search_task(struct search *s, const struct task_id *id)
 
 void search_note(int64_t id, const char *name, const struct candidate_row *r, char *out, size_t n)
 {
-    snprintf(out, n, "search %" PRId64 " %s %s %g", id, name, cost_name(r->budget_kind), r->budget_frac);
+    char text[2 * RECIPE_NAME + 64];
+    snprintf(text, sizeof(text), "search %" PRId64 " %s %s %g", id, name, cost_name(r->budget_kind), r->budget_frac);
+    text_copy(out, n, text);
 }

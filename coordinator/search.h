@@ -33,8 +33,10 @@ struct search {
     struct candidate **candidates; /* (episodes), NULL from `proposed` on */
     int proposed;                  /* episodes 0 ... proposed - 1 have a candidate */
     int observed;                  /* episodes that the policy has learnt from */
+    int storing;                   /* candidates whose rows aren't durable yet */
     int over;                      /* candidates that are durably scored or given up */
     int scored;                    /* those of them that are scored */
+    bool finals_chosen;
     int finals_left;               /* FINISHING: finalists that are neither scored nor given up */
     struct task profiling;
     struct task_lists lists;

@@ -17,10 +17,12 @@ static int take_int(const char *key, const char *text, long long lo, long long h
         return 0;
     errno = 0;
     long long x = strtoll(text, &end, 10);
-    if (!*text || *end || isspace((unsigned char)*text) || errno)
+    if (!*text || *end || isspace((unsigned char)*text))
         return err_set(e, ERR_INVALID, "spec: %s \"%.80s\": must be a whole number", key, text);
-    if (x < lo || x > hi)
-        return err_set(e, ERR_INVALID, "spec: %s %lld: must be %lld to %lld", key, x, lo, hi);
+    if ((errno || x < lo || x > hi) && lo == hi)
+        return err_set(e, ERR_INVALID, "spec: %s %.80s: must be %lld", key, text, lo);
+    if (errno || x < lo || x > hi)
+        return err_set(e, ERR_INVALID, "spec: %s %.80s: must be %lld to %lld", key, text, lo, hi);
     *out = x;
     return 0;
 }

@@ -2,21 +2,23 @@
 
 #include <cyaml/cyaml.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <yaml.h>
 
 #include "common/base/mem.h"
 
 /* clang-format off */
-#define TEXT(where, key)   CYAML_FIELD_STRING_PTR(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, where, key, 0, 4096)
+#define TEXT(where, key)   CYAML_FIELD_STRING_PTR(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, where, key, 0, SPEC_TREE_MAX_TEXT)
 #define MAP(where, key)    CYAML_FIELD_MAPPING(#key, CYAML_FLAG_OPTIONAL, where, key, key##_fields)
 #define LIST(where, k)     {.key = #k, .value = {.type = CYAML_SEQUENCE, .flags = CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, \
                             .data_size = sizeof(char *), .sequence = {.entry = &text, .min = 1, .max = SPEC_TREE_MAX_LIST}}, \
                             .data_offset = offsetof(where, k.of), .count_size = sizeof(unsigned), .count_offset = offsetof(where, k.n)}
 #define PART(k)            __typeof__(((struct spec_tree *)0)->k)
 
-static const cyaml_schema_value_t text = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, 4096)};
+static const cyaml_schema_value_t text = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, SPEC_TREE_MAX_TEXT)};
 
 static const cyaml_schema_field_t data_fields[] = {
     TEXT(PART(data), kind), TEXT(PART(data), path), CYAML_FIELD_END};
@@ -58,7 +60,8 @@ static const struct {
 /* What libcyaml says about a bad document: the complaint, then a backtrace from the inside out. */
 struct complaint {
     char what[256];
-    char field[64]; /* innermost mapping field, or "" */
+    char field[64], over[64]; /* innermost mapping field and the one over it, or "" */
+    bool in_list;             /* it is about an entry of `field` */
     int line;
 };
 
@@ -72,12 +75,15 @@ static void listen(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
     s[strcspn(s, "\n")] = 0;
     const char *body = strncmp(s, "Load: ", 6) == 0 ? s + 6 : s, *line = strstr(body, "line: ");
     const char *field = strstr(body, "in mapping field '");
-    if (!c->what[0])
+    char *to = c->field[0] ? c->over : c->field;
+    if (!c->what[0] && body[0] != ' ' && strncmp(body, "Backtrace", 9) != 0)
         snprintf(c->what, sizeof(c->what), "%s", body);
     if (line && !c->line)
         c->line = atoi(line + 6);
-    if (field && !c->field[0])
-        snprintf(c->field, sizeof(c->field), "%.*s", (int)strcspn(field + 18, "'"), field + 18);
+    if (strstr(body, "in sequence entry") && !c->field[0])
+        c->in_list = true;
+    if (field && !to[0])
+        snprintf(to, sizeof(c->field), "%.*s", (int)strcspn(field + 18, "'"), field + 18);
 }
 
 static int least(int a, int b, int c)
@@ -126,21 +132,151 @@ static const char *nearest(const char *key, const char *map)
     return best;
 }
 
-static int complain(const struct complaint *c, cyaml_err_t code, struct err *e)
+/*
+ * A walk over the document's events. libcyaml reads one document and no more, and knows the line of a value but not
+ * of a key: what is missing there is seen here. A key is looked for by its own text and that of the key over it.
+ */
+#define MAX_DEPTH 8
+
+struct walk {
+    const char *map, *key; /* sought, or NULL */
+    int line;              /* where it stands; of a key that stands twice the second */
+    int depth, documents;
+    struct {
+        bool is_map, at_key;
+        char under[64]; /* the key whose value this is, or "" */
+    } level[MAX_DEPTH + 1];
+    char last[64]; /* key whose value comes next */
+};
+
+static void walk_scalar(struct walk *w, const char *s, int line)
+{
+    bool at_key = w->level[w->depth].at_key;
+    w->level[w->depth].at_key = w->level[w->depth].is_map && !at_key;
+    if (!at_key)
+        return;
+    snprintf(w->last, sizeof(w->last), "%s", s);
+    if (w->key && strcmp(s, w->key) == 0 && strcmp(w->level[w->depth].under, w->map) == 0)
+        w->line = line;
+}
+
+static int walk_down(struct walk *w, bool is_map, int line, struct err *e)
+{
+    if (w->level[w->depth].at_key)
+        return err_set(e, ERR_INVALID, "spec line %d: a key must be one value", line);
+    w->level[w->depth].at_key = w->level[w->depth].is_map;
+    if (w->depth == MAX_DEPTH)
+        return err_set(e, ERR_INVALID, "spec line %d: nested more than %d deep", line, MAX_DEPTH);
+    w->depth++;
+    w->level[w->depth].is_map = w->level[w->depth].at_key = is_map;
+    snprintf(w->level[w->depth].under, sizeof(w->level[0].under), "%s", is_map ? w->last : "");
+    w->last[0] = 0;
+    return 0;
+}
+
+static int walk_event(struct walk *w, const yaml_event_t *ev, struct err *e)
+{
+    int line = (int)ev->start_mark.line + 1;
+    switch (ev->type) {
+    case YAML_DOCUMENT_START_EVENT:
+        if (w->documents++ > 0)
+            return err_set(e, ERR_INVALID, "spec line %d: a second document begins here", line);
+        return 0;
+    case YAML_ALIAS_EVENT:
+        return err_set(e, ERR_INVALID, "spec line %d: aliases such as *%.40s aren't accepted", line,
+                       (const char *)ev->data.alias.anchor);
+    case YAML_SCALAR_EVENT:
+        walk_scalar(w, (const char *)ev->data.scalar.value, line);
+        return 0;
+    case YAML_MAPPING_START_EVENT:
+    case YAML_SEQUENCE_START_EVENT:
+        return walk_down(w, ev->type == YAML_MAPPING_START_EVENT, line, e);
+    case YAML_MAPPING_END_EVENT:
+    case YAML_SEQUENCE_END_EVENT:
+        w->depth--;
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static int walk_document(struct walk *w, const char *yaml, size_t n, struct err *e)
+{
+    yaml_parser_t p;
+    yaml_event_t ev;
+    int rc = 0;
+    bool end = false;
+    if (!yaml_parser_initialize(&p))
+        return err_set(e, ERR_NOMEM, "spec: out of memory");
+    yaml_parser_set_input_string(&p, (const unsigned char *)yaml, n);
+    while (rc == 0 && !end) {
+        if (!yaml_parser_parse(&p, &ev)) {
+            rc = err_set(e, ERR_INVALID, "spec line %d: %s", (int)p.problem_mark.line + 1,
+                         p.problem ? p.problem : "isn't YAML");
+            break;
+        }
+        rc = walk_event(w, &ev, e);
+        end = ev.type == YAML_STREAM_END_EVENT;
+        yaml_event_delete(&ev);
+    }
+    yaml_parser_delete(&p);
+    return rc;
+}
+
+/* The key's own line, or `otherwise` where the walk doesn't meet it. */
+static int line_of(const char *yaml, size_t n, const char *map, const char *key, int otherwise)
+{
+    struct walk w = {.map = map, .key = key};
+    struct err e;
+    return walk_document(&w, yaml, n, &e) == 0 && w.line > 0 ? w.line : otherwise;
+}
+
+/* libcyaml's names of what a value is, in words. */
+static const char *kind_of_value(const char *s)
+{
+    static const struct {
+        const char *name, *words;
+    } kinds[] = {{"STRING", "one value"},  {"SCALAR", "one value"},      {"SEQUENCE", "a list"},
+                 {"MAPPING", "a mapping"}, {"SEQUENCE_START", "a list"}, {"MAPPING_START", "a mapping"}};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+        if (strcmp(s, kinds[i].name) == 0)
+            return kinds[i].words;
+    return s;
+}
+
+static int complain_of_kind(const struct complaint *c, const char *where, struct err *e)
+{
+    char want[32], got[32];
+    if (sscanf(c->what, "Expecting %31[A-Z_], got event: %31[A-Z_]", want, got) != 2)
+        return err_set(e, ERR_INVALID, "%s: %s", where, c->what);
+    return err_set(e, ERR_INVALID, "%s: must be %s, not %s", where, kind_of_value(want), kind_of_value(got));
+}
+
+static int complain(const struct complaint *c, cyaml_err_t code, const char *yaml, size_t n, struct err *e)
 {
     static const char unknown[] = "Unexpected key: ", again[] = "Mapping field already seen: ";
-    char in[96] = "";
-    if (c->field[0])
+    char where[128] = "spec", in[96] = "";
+    bool of_entry = c->in_list && strncmp(c->what, "Expecting", 9) == 0;
+    const char *key = strchr(c->what, ':') ? strchr(c->what, ':') + 2 : "";
+    if (c->field[0]) {
+        snprintf(where, sizeof(where), "spec line %d: %s\"%s\"", c->line, of_entry ? "an entry of " : "", c->field);
         snprintf(in, sizeof(in), " in \"%s\"", c->field);
-    if (strncmp(c->what, unknown, strlen(unknown)) == 0) {
-        const char *key = c->what + strlen(unknown);
-        return err_set(e, ERR_INVALID, "spec line %d: unknown key \"%.64s\"%s: did you mean \"%s\"?", c->line, key,
-                       in, nearest(key, c->field));
     }
+    if (strncmp(c->what, unknown, strlen(unknown)) == 0)
+        return err_set(e, ERR_INVALID, "spec line %d: unknown key \"%.64s\"%s: did you mean \"%s\"?",
+                       line_of(yaml, n, c->field, key, c->line), key, in, nearest(key, c->field));
     if (strncmp(c->what, again, strlen(again)) == 0)
-        return err_set(e, ERR_INVALID, "spec line %d: key \"%.64s\" stands twice", c->line,
-                       c->what + strlen(again));
-    return err_set(e, ERR_INVALID, "spec line %d: %s%s", c->line, c->what[0] ? c->what : cyaml_strerror(code), in);
+        return err_set(e, ERR_INVALID, "spec line %d: key \"%.64s\" stands twice",
+                       line_of(yaml, n, c->over, key, c->line), key);
+    if (strncmp(c->what, "Expecting", 9) == 0)
+        return complain_of_kind(c, where, e);
+    if (code == CYAML_ERR_SEQUENCE_ENTRIES_MIN)
+        return err_set(e, ERR_INVALID, "%s: is an empty list", where);
+    if (code == CYAML_ERR_SEQUENCE_ENTRIES_MAX)
+        return err_set(e, ERR_INVALID, "%s: more than %d entries", where, SPEC_TREE_MAX_LIST);
+    if (code == CYAML_ERR_STRING_LENGTH_MAX)
+        return err_set(e, ERR_INVALID, "%s: longer than %d bytes", where, SPEC_TREE_MAX_TEXT);
+    return err_set(e, ERR_INVALID, "%s: %s", where, c->what[0] ? c->what : cyaml_strerror(code));
 }
 
 static const cyaml_config_t quiet = {
@@ -149,14 +285,17 @@ static const cyaml_config_t quiet = {
 int spec_tree_parse(const char *yaml, size_t n, struct spec_tree **out, struct err *e)
 {
     struct complaint c = {.what = ""};
+    struct walk w = {.map = NULL};
     cyaml_config_t cfg = quiet;
     cfg.log_ctx = &c;
     *out = NULL;
     if (memchr(yaml, 0, n))
         return err_set(e, ERR_INVALID, "spec: holds a zero byte");
+    if (walk_document(&w, yaml, n, e) < 0)
+        return e->code;
     cyaml_err_t rc = cyaml_load_data((const uint8_t *)yaml, n, &cfg, &top, (cyaml_data_t **)out, NULL);
     if (rc != CYAML_OK)
-        return complain(&c, rc, e);
+        return complain(&c, rc, yaml, n, e);
     return *out ? 0 : err_set(e, ERR_INVALID, "spec: is empty");
 }
 

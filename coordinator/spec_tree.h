@@ -10,6 +10,7 @@
 #include "common/base/err.h"
 
 #define SPEC_TREE_MAX_LIST 16
+#define SPEC_TREE_MAX_TEXT 4096 /* bytes of a value */
 
 struct text_list {
     char **of;

@@ -330,17 +330,11 @@ void codec_hash(struct codec *c, const char *name, struct hash *h)
 static void pack_text(struct codec *c, const char *name, const char *s, size_t cap, size_t least)
 {
     char clean[PROTO_MAX_TEXT];
-    size_t n = strnlen(s, cap), step_n;
+    size_t n = strnlen(s, cap);
     if (n == cap || n < least || cap > sizeof(clean))
         fail(c, name, "text of %zu bytes in a field of %zu", n, cap);
-    for (size_t i = 0; i < n; i += step_n) {
-        step_n = text_character((const uint8_t *)s + i, n - i);
-        if (step_n)
-            memcpy(clean + i, s + i, step_n);
-        else
-            clean[i] = '?', step_n = 1;
-    }
-    msgpack_pack_str_with_body(&c->pk, clean, n);
+    text_copy(clean, cap, s);
+    msgpack_pack_str_with_body(&c->pk, clean, strlen(clean));
 }
 
 void codec_text(struct codec *c, const char *name, char *s, size_t cap, size_t least)

@@ -11,6 +11,13 @@ static const char *const data_kinds[DATA_KINDS] = {
     [DATA_SYNTHETIC] = "synthetic",
 };
 
+static const char *const files[DATA_KINDS][RECIPE_MAX_FILES + 1] = {
+    [DATA_CIFAR10] = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin",
+                      "test_batch.bin"},
+    [DATA_CIFAR100] = {"train.bin", "test.bin"},
+    [DATA_IDX] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"},
+};
+
 static const char *const select_kinds[SELECT_KINDS] = {
     [SELECT_GRAM] = "gram",
     [SELECT_L1] = "l1",
@@ -37,6 +44,13 @@ bool data_kind_from_name(const char *s, enum data_kind *k)
     if (i >= 0)
         *k = (enum data_kind)i;
     return i >= 0;
+}
+
+const char *const *data_kind_files(enum data_kind k)
+{
+    if ((unsigned)k >= DATA_KINDS)
+        BUG("data kind %d", (int)k);
+    return files[k];
 }
 
 const char *select_kind_name(enum select_kind k)

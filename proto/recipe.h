@@ -37,6 +37,8 @@ struct recipe {
 
 const char *data_kind_name(enum data_kind k);
 bool data_kind_from_name(const char *s, enum data_kind *k);
+/* Names of all files of a data set, those of the training split first; ends with NULL. Empty for synthetic. */
+const char *const *data_kind_files(enum data_kind k);
 const char *select_kind_name(enum select_kind k);
 bool select_kind_from_name(const char *s, enum select_kind *k);
 

@@ -1,6 +1,7 @@
 #include "proto/text.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 size_t text_character(const uint8_t *s, size_t n)
 {
@@ -18,4 +19,23 @@ size_t text_character(const uint8_t *s, size_t n)
     bool beyond = s[0] == 0xf4 && first2 >= 0xf490;
     bool control = s[0] == 0xc2 && s[1] < 0xa0;
     return overlong || surrogate || beyond || control ? 0 : len;
+}
+
+void text_copy(char *to, size_t n, const char *from)
+{
+    const uint8_t *s = (const uint8_t *)from;
+    size_t left = strlen(from), at = 0;
+    while (left > 0) {
+        size_t len = text_character(s, left), take = len ? len : 1;
+        if (at + take >= n)
+            break;
+        if (len)
+            memcpy(to + at, s, len);
+        else
+            to[at] = '?';
+        at += take;
+        s += take;
+        left -= take;
+    }
+    to[at] = '\0';
 }

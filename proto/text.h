@@ -12,4 +12,7 @@
  * character (C0, DEL, C1). */
 size_t text_character(const uint8_t *s, size_t n);
 
+/* As much of `from` as fits into to[n], cut between two characters, with '?' for what may not be in a text. */
+void text_copy(char *to, size_t n, const char *from);
+
 #endif

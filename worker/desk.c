@@ -25,8 +25,6 @@ struct desk {
     struct message work; /* OFFERED */
     struct buf report;   /* REPORTING */
 
-    /* Offers are numbered, so that the compute thread knows its task from a later offer of the same one. */
-    uint64_t offered, taken;
     char why[PROTO_MAX_TEXT]; /* the last drop */
     struct msg_beat progress; /* stage, done, total */
 
@@ -113,17 +111,20 @@ static void move(struct desk *d, int state)
         clear_queues(d);
     if (state == FREE)
         buf_clear(&d->report);
-    if (state == WORKING)
+    if (state == WORKING) {
         d->progress = (struct msg_beat){.stage = "start"};
+        d->renewed = false;
+    }
     d->state = state;
     pthread_cond_broadcast(&d->changed);
 }
 
 /* --- the compute thread --- */
 
+/* WORKING again would need another desk_take. */
 static bool dropped(const struct desk *d)
 {
-    return d->state != WORKING || d->taken != d->offered;
+    return d->state != WORKING;
 }
 
 bool desk_take(struct desk *d, struct message *work)
@@ -135,7 +136,6 @@ bool desk_take(struct desk *d, struct message *work)
     if (got) {
         *work = d->work;
         memset(&d->work, 0, sizeof(d->work));
-        d->taken = d->offered;
         move(d, WORKING);
     }
     pthread_mutex_unlock(&d->lock);
@@ -222,7 +222,6 @@ enum desk_offer desk_offer(struct desk *d, struct message *work)
         d->work = *work;
         d->task = *task_of(work);
         memset(work, 0, sizeof(*work));
-        d->offered++;
         move(d, OFFERED);
         verdict = DESK_ACCEPTED;
     } else if (d->state != FREE && task_id_equal(&d->task, task_of(work))) {
@@ -250,7 +249,7 @@ bool desk_report(struct desk *d, struct buf *out)
 {
     pthread_mutex_lock(&d->lock);
     bool there = d->state == REPORTING;
-    if (there)
+    if (there && out)
         buf_append(out, d->report.p, d->report.n);
     pthread_mutex_unlock(&d->lock);
     return there;
@@ -320,7 +319,7 @@ void desk_renew(struct desk *d)
 {
     pthread_mutex_lock(&d->lock);
     clear_queues(d);
-    d->renewed = true;
+    d->renewed = d->state == WORKING;
     pthread_cond_broadcast(&d->changed);
     pthread_mutex_unlock(&d->lock);
 }

@@ -1,6 +1,7 @@
 /*
- * desk - the table between the compute thread, which works on one task at a time, and the session thread, which alone
- * talks to the coordinator. One mutex, one condition for the compute thread, one eventfd for the session's poll.
+ * desk - the table between the compute thread, which works on one task at a time, and the session thread, which
+ * alone talks to the coordinator. One mutex, one condition for the compute thread, one eventfd for the session's
+ * poll.
  *
  * The coordinator's view of the worker is `state` alone:
  *
@@ -8,8 +9,8 @@
  *                      |                 |                    |
  *                      +---- drop -------+-------- drop ------+------> FREE
  *
- * A task that was dropped while it was WORKING ends for the compute thread at its next desk_progress or desk_wait, with ERR_CANCELLED; until
- * then the desk may already hold the next offer.
+ * A task that was dropped while it was WORKING ends for the compute thread at its next desk_progress or desk_wait,
+ * with ERR_CANCELLED; until then the desk may already hold the next offer.
  */
 #ifndef WORKER_DESK_H
 #define WORKER_DESK_H
@@ -26,13 +27,15 @@ void desk_free(struct desk *d); /* NULL is fine */
 /* Waits for a task: true and *work, which the caller releases; false when the program stops. */
 bool desk_take(struct desk *d, struct message *work);
 
-/* Ends the task taken. report: its RESULT or FAILED (copied), NULL when there is nothing to say; ignored when the task was dropped. */
+/* Ends the task taken. report: its RESULT or FAILED (copied), NULL when there is nothing to say; ignored when the
+ * task was dropped. */
 void desk_finish(struct desk *d, const struct message *report);
 
 /* For the beats. ERR_CANCELLED when the task taken was dropped. */
 MUST_CHECK int desk_progress(struct desk *d, const char *stage, uint64_t done, uint64_t total, struct err *e);
 
-/* Queues a GET or PUT (copied). When the queue is full it is forgotten, as a lost message would be: ask again after a wait without an answer. */
+/* Queues a GET or PUT (copied). When the queue is full it is forgotten, as a lost message would be: ask again after
+ * a wait without an answer. */
 void desk_ask(struct desk *d, const struct message *m);
 
 enum desk_event {
@@ -64,10 +67,11 @@ enum desk_offer desk_offer(struct desk *d, struct message *work);
 /* busy, task and progress, as a beat says them. */
 void desk_status(struct desk *d, struct msg_beat *b);
 
-/* Appends the packed report to `out`; false when there is none. */
+/* Appends the packed report to `out` (NULL: only asks); false when there is none. */
 bool desk_report(struct desk *d, struct buf *out);
 
-/* Whether there was something of that task (NULL: any): it is FREE afterwards. With its report at hand, only `report_too` drops it. */
+/* Whether there was something of that task (NULL: any): it is FREE afterwards. With its report at hand, only
+ * `report_too` drops it. */
 bool desk_drop(struct desk *d, const struct task_id *task, bool report_too, const char *why);
 
 /* ACK: forgets the report of `task`; false when there is none. */
@@ -78,7 +82,8 @@ bool desk_asked(struct desk *d, struct buf *out);
 void desk_deliver(struct desk *d, const struct message *m); /* CHUNK, NOBLOB, STORED; copied */
 void desk_renew(struct desk *d);                            /* a new connection */
 
-/* The program stops: what is offered or being worked on becomes FAILED with that reason; desk_take returns false from now on. */
+/* The program stops: what is offered or being worked on becomes FAILED with that reason; desk_take returns false
+ * from now on. */
 void desk_retire(struct desk *d, const char *why);
 
 #endif

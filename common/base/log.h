@@ -7,8 +7,12 @@
 #ifndef COMMON_BASE_LOG_H
 #define COMMON_BASE_LOG_H
 
+#include <syslog.h> /* czmq.h brings it: two of its macros have our names, so they go before ours are made */
+
 #include "common/base/err.h"
 
+#undef LOG_DEBUG
+#undef LOG_INFO
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 void log_init(const char *program, enum log_level least);

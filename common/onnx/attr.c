@@ -6,8 +6,6 @@
 
 #define MOST 64 /* attributes of a node: one bit each */
 
-
-
 #define KIND(x) ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__##x
 
 /* The attribute if it is there and of that type; files of the first versions say no type. */
@@ -15,7 +13,7 @@ static const Onnx__AttributeProto *find(struct call *c, const char *name, Onnx__
 {
     for (size_t i = 0; i < c->src->n_attribute && i < MOST; i++) {
         const Onnx__AttributeProto *a = c->src->attribute[i];
-        if (!a->name || strcmp(a->name, name) != 0 || (c->seen >> i & 1))
+        if (!a->name || strcmp(a->name, name) != 0)
             continue;
         c->seen |= UINT64_C(1) << i;
         if (a->has_type && a->type != KIND(UNDEFINED) && a->type != k) {

@@ -87,7 +87,8 @@ const struct tensor *call_ints(struct call *c, int i)
     }
     for (size_t k = 0; k < t->n; k++)
         if (t->batch[k]) {
-            call_fail(c, ERR_UNSUPPORTED, "\"%s\" depends on the batch size, which is not supported", c->in[i]->name);
+            call_fail(c, ERR_UNSUPPORTED, "\"%s\" depends on the batch size, which is not supported",
+                      c->in[i]->name);
             return NULL;
         }
     return t;

@@ -43,14 +43,25 @@ static int64_t int_result(struct call *c, enum arith op, int64_t a, int64_t b)
     return r;
 }
 
-/* Whatever leaves the batch size as it is may be done with it. */
-static void with_batch(struct call *c, enum arith op, struct tensor *t, size_t at, bool left, bool both, int64_t other)
+/* Is the batch size, the left operand or the right, what it was after `op` with this number? */
+static bool keeps_batch(enum arith op, bool left, int64_t other)
 {
-    bool same = !both && (op == ARITH_ADD   ? other == 0
-                          : op == ARITH_SUB ? left && other == 0
-                          : op == ARITH_MUL ? other == 1
-                                            : left && other == 1);
-    if (!same)
+    switch (op) {
+    case ARITH_ADD:
+        return other == 0;
+    case ARITH_SUB:
+        return left && other == 0;
+    case ARITH_MUL:
+        return other == 1;
+    default:
+        return left && other == 1;
+    }
+}
+
+static void with_batch(struct call *c, enum arith op, struct tensor *t, size_t at, bool left, bool right,
+                       int64_t other)
+{
+    if ((left && right) || !keeps_batch(op, left, other))
         call_fail(c, ERR_UNSUPPORTED, "%s with the batch size is not supported", c->src->op_type);
     t->batch[at] = true;
 }
@@ -61,7 +72,7 @@ static void result(struct call *c, enum arith op, struct tensor *t, size_t at, c
     if (t->type == TENSOR_FLOAT)
         t->f[at] = float_result(op, x->f[i], y->f[j]);
     else if (x->batch[i] || y->batch[j])
-        with_batch(c, op, t, at, x->batch[i], x->batch[i] && y->batch[j], x->batch[i] ? y->i[j] : x->i[i]);
+        with_batch(c, op, t, at, x->batch[i], y->batch[j], x->batch[i] ? y->i[j] : x->i[i]);
     else
         t->i[at] = int_result(c, op, x->i[i], y->i[j]);
 }
@@ -78,14 +89,15 @@ static void broadcast(struct call *c, const struct tensor *x, int rank, int64_t 
         if (dims[k] == 1)
             dims[k] = dim;
         else if (dim != 1 && dim != dims[k])
-            call_fail(c, ERR_INVALID, "%s of %" PRId64 " and %" PRId64 " numbers along an axis", c->src->op_type, dims[k],
-                      dim);
+            call_fail(c, ERR_INVALID, "%s of %" PRId64 " and %" PRId64 " numbers along an axis", c->src->op_type,
+                      dims[k], dim);
     }
 }
 
 static void fold(struct call *c, enum arith op)
 {
-    int64_t dims[TENSOR_MAX_RANK], sx[TENSOR_MAX_RANK], sy[TENSOR_MAX_RANK], index[TENSOR_MAX_RANK] = {0}, i = 0, j = 0;
+    int64_t dims[TENSOR_MAX_RANK], sx[TENSOR_MAX_RANK], sy[TENSOR_MAX_RANK], index[TENSOR_MAX_RANK] = {0}, i = 0,
+                                                                             j = 0;
     call_inputs(c, 2, 2);
     const struct tensor *x = call_tensor(c, 0), *y = call_tensor(c, 1);
     if (c->rc < 0)

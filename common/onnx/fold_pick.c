@@ -33,8 +33,8 @@ static bool concat_dims(struct call *c, int *axis, int64_t dims[TENSOR_MAX_RANK]
         for (int k = 0; k < x->rank && fits; k++)
             fits = k == *axis || y->dims[k] == x->dims[k];
         if (!fits || __builtin_add_overflow(dims[*axis], y->dims[*axis], &dims[*axis]))
-            call_fail(c, ERR_INVALID, "Concat of constants that don't fit together, \"%s\" and \"%s\"", c->in[0]->name,
-                      c->in[i]->name);
+            call_fail(c, ERR_INVALID, "Concat of constants that don't fit together, \"%s\" and \"%s\"",
+                      c->in[0]->name, c->in[i]->name);
     }
     return c->rc == 0;
 }
@@ -135,7 +135,8 @@ void fold_slice(struct call *c)
     tensor_strides(x->rank, x->dims, stride);
     for (int k = 0; k < x->rank; k++) {
         from += s.begin[k] * stride[k];
-        stride[k] = s.count[k] > 1 ? stride[k] * s.step[k] : 0; /* where there is no next, a step may be beyond all bounds */
+        stride[k] = s.count[k] > 1 ? stride[k] * s.step[k]
+                                   : 0; /* where there is no next, a step may be beyond all bounds */
     }
     pick(t, x, from, stride);
     call_result(c, t);

@@ -9,11 +9,11 @@
 #include "common/onnx/text.h"
 #include "common/onnx/wire.h"
 
-#define ROOM       ((size_t)1 << 30) /* bytes of numbers that no bytes of the file stand for */
-#define MIN_OPSET  7
-#define MAX_OPSET  21
-#define MIN_IR     3
-#define MAX_IR     10
+#define ROOM      ((size_t)1 << 30) /* bytes of numbers that no bytes of the file stand for */
+#define MIN_OPSET 7
+#define MAX_OPSET 21
+#define MIN_IR    3
+#define MAX_IR    10
 
 static bool is_onnx(const char *domain)
 {
@@ -23,8 +23,8 @@ static bool is_onnx(const char *domain)
 static int read_versions(const Onnx__ModelProto *file, int64_t *opset, struct err *e)
 {
     if (file->ir_version < MIN_IR || file->ir_version > MAX_IR)
-        return err_set(e, ERR_UNSUPPORTED, "ir_version %" PRId64 " is not supported, only %d ... %d", file->ir_version,
-                       MIN_IR, MAX_IR);
+        return err_set(e, ERR_UNSUPPORTED, "ir_version %" PRId64 " is not supported, only %d ... %d",
+                       file->ir_version, MIN_IR, MAX_IR);
     *opset = 0;
     for (size_t i = 0; i < file->n_opset_import; i++) {
         const Onnx__OperatorSetIdProto *o = file->opset_import[i];
@@ -69,8 +69,8 @@ static int find_input(const struct loader *l, const Onnx__ValueInfoProto **out, 
         if (values_find(&l->values, in->name)->kind == VALUE_TENSOR)
             continue;
         if (*out)
-            return err_set(e, ERR_UNSUPPORTED, "several inputs (\"%s\", \"%s\"), only one is supported", (*out)->name,
-                           in->name);
+            return err_set(e, ERR_UNSUPPORTED, "several inputs (\"%s\", \"%s\"), only one is supported",
+                           (*out)->name, in->name);
         *out = in;
     }
     return *out ? 0 : err_set(e, ERR_UNSUPPORTED, "the graph has no input");
@@ -81,7 +81,8 @@ static int input_dim(const Onnx__ValueInfoProto *in, size_t k, int *out, struct 
 {
     const Onnx__TensorShapeProto__Dimension *d = in->type->tensor_type->shape->dim[k];
     if (d->value_case != ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE)
-        return err_set(e, ERR_UNSUPPORTED, "input \"%s\": dimension %zu isn't fixed, which is not supported", in->name, k);
+        return err_set(e, ERR_UNSUPPORTED, "input \"%s\": dimension %zu isn't fixed, which is not supported",
+                       in->name, k);
     if (d->dim_value < 1 || d->dim_value > GRAPH_MAX_DIM)
         return err_set(e, ERR_INVALID, "input \"%s\": dimension %zu is %" PRId64, in->name, k, d->dim_value);
     *out = (int)d->dim_value;
@@ -99,15 +100,17 @@ static int add_input(struct loader *l, const Onnx__ValueInfoProto *in, struct er
                        tensor_type_name(type->tensor_type->elem_type), (int)type->tensor_type->elem_type);
     const Onnx__TensorShapeProto *shape = type->tensor_type->shape;
     if (!shape || (shape->n_dim != 4 && shape->n_dim != 2))
-        return err_set(e, ERR_UNSUPPORTED, "input \"%s\" has %zu dimensions, only 4 (N,C,H,W) or 2 (N,C) are supported",
-                       in->name, shape ? shape->n_dim : 0);
+        return err_set(e, ERR_UNSUPPORTED,
+                       "input \"%s\" has %zu dimensions, only 4 (N,C,H,W) or 2 (N,C) are supported", in->name,
+                       shape ? shape->n_dim : 0);
     d.flat = shape->n_dim == 2;
     int rc = input_dim(in, 1, &d.C, e);
     if (rc == 0 && !d.flat && (rc = input_dim(in, 2, &d.H, e)) == 0)
         rc = input_dim(in, 3, &d.W, e);
     if (rc < 0)
         return rc;
-    if (shape->dim[0]->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE && shape->dim[0]->dim_value > 0)
+    if (shape->dim[0]->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE &&
+        shape->dim[0]->dim_value > 0)
         l->batch = shape->dim[0]->dim_value;
     rc = graph_add(&l->draft, &d, e);
     if (rc < 0)
@@ -138,7 +141,7 @@ static int check_operator(const Onnx__NodeProto *n, struct err *e)
     return 0;
 }
 
-/* Marks what the output depends on, from its end; a node that reads what comes later is found out when its turn comes. */
+/* Marks what the output depends on, from the end; a node that reads what comes after it is refused in its turn. */
 static void mark_needed(struct loader *l, struct value *output, bool *needed)
 {
     output->needed = true;
@@ -167,10 +170,12 @@ static int find_inputs(struct call *c, struct err *e)
         const char *name = c->src->input[k];
         c->in[k] = *name ? values_find(&c->l->values, name) : NULL;
         if (*name && (!c->in[k] || c->in[k]->kind == VALUE_LATER))
-            return err_set(e, ERR_INVALID, "input \"%s\" of %s isn't made by anything before it", name, c->src->op_type);
+            return err_set(e, ERR_INVALID, "input \"%s\" of %s isn't made by anything before it", name,
+                           c->src->op_type);
         if (*name && c->in[k]->kind == VALUE_SIDE)
-            return err_set(e, ERR_UNSUPPORTED, "input \"%s\" of %s is another node's second output, which is not supported",
-                           name, c->src->op_type);
+            return err_set(e, ERR_UNSUPPORTED,
+                           "input \"%s\" of %s is another node's second output, which is not supported", name,
+                           c->src->op_type);
     }
     c->n_in = (int)n;
     return 0;

@@ -1,14 +1,14 @@
 /*
  * loader - the insides of onnx_load, shared by its operators.
  *
- * The nodes of the file that the output depends on are met in their order. Each is a `struct call`; the handler of its
- * operator reads attributes and inputs, and makes its first output one of: a node of `draft`, another name of an
- * input, or a constant. What is read of a call never fails by itself: the first mistake is kept in `rc` and `e`, and what comes
- * after it is harmless, so a handler asks for all that it needs and then looks at `rc` once. Attributes that no handler asked for are
- * refused afterwards.
+ * The nodes of the file that the output depends on are met in their order. Each is a `struct call`; the handler of
+ * its operator reads attributes and inputs, and makes its first output one of: a node of `draft`, another name of
+ * an input, or a constant. What is read of a call never fails by itself: the first mistake is kept in `rc` and `e`,
+ * and what comes after it is harmless, so a handler asks for all that it needs and then looks at `rc` once.
+ * Attributes that no handler asked for are refused afterwards.
  *
- * Names of draft nodes don't change; names and biases that later nodes give them are in `parts`, and finish.c makes the
- * graph that people get.
+ * Names of draft nodes don't change; names and biases that later nodes give them are in `parts`, and finish.c makes
+ * the graph that people get.
  */
 #ifndef COMMON_ONNX_LOADER_H
 #define COMMON_ONNX_LOADER_H
@@ -72,8 +72,8 @@ const struct tensor *call_floats(struct call *c, int i);
 float call_scalar(struct call *c, int i); /* one float, not NaN */
 
 /*
- * Numbers of a list, either an input (i >= 0) or an attribute (name): at most `most` into v. Returns how many, -1 when
- * absent or wrong.
+ * Numbers of a list, either an input (i >= 0) or an attribute (name): at most `most` into v. Returns how many, -1
+ * when absent or wrong.
  */
 int call_list(struct call *c, int i, const char *name, int64_t *v, int most);
 

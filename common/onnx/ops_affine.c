@@ -121,8 +121,8 @@ void op_matmul(struct call *c)
 }
 
 /*
- * A constant added to what a conv or gemm without a bias computes, and which nothing else reads, is its bias; the value
- * then has the sum's name. False when this isn't so.
+ * A constant added to what a conv or gemm without a bias computes, and which nothing else reads, is its bias; the
+ * value then has the sum's name. False when this isn't so.
  */
 static bool add_to_bias(struct call *c, int in, const struct tensor *t, float sign)
 {

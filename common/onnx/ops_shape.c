@@ -93,8 +93,9 @@ void op_reshape(struct call *c)
         char s[128] = "?";
         if (t->type == TENSOR_INT)
             target_text(t, s);
-        call_fail(c, ERR_UNSUPPORTED, "Reshape of [N,%d,%d,%d] to [%s] is not supported, only of all but the batch to one axis",
-                  x.C, x.H, x.W, s);
+        call_fail(c, ERR_UNSUPPORTED,
+                  "Reshape of [N,%d,%d,%d] to [%s] is not supported, only of all but the batch to one axis", x.C,
+                  x.H, x.W, s);
     } else if (t->n == 2) {
         flatten(c, in);
     } else {

@@ -48,8 +48,8 @@ void op_clip(struct call *c)
 }
 
 /*
- * Before opset 13, softmax runs over all axes from `axis` on; since then, over that axis alone. Over the channels of one
- * pixel both are the same. There the value becomes flat, which only the end of the network may.
+ * Before opset 13, softmax runs over all axes from `axis` on; since then, over that axis alone. Over the channels
+ * of one pixel both are the same. There the value becomes flat, which only the end of the network may.
  */
 void op_softmax(struct call *c)
 {
@@ -64,7 +64,8 @@ void op_softmax(struct call *c)
         return;
     }
     if (!x.flat && strcmp(c->out->name, c->l->src->output[0]->name) != 0) {
-        call_fail(c, ERR_UNSUPPORTED, "Softmax of a value with 4 dimensions that isn't the output is not supported");
+        call_fail(c, ERR_UNSUPPORTED,
+                  "Softmax of a value with 4 dimensions that isn't the output is not supported");
         return;
     }
     if (!x.flat)

@@ -14,7 +14,7 @@ static int pixels(struct call *c, const char *what, int64_t v, int least)
     return least;
 }
 
-/* auto_pad SAME: as much padding as makes the output ceil(size / stride); an odd pixel goes after (UPPER) or before. */
+/* auto_pad SAME: the output is ceil(size / stride) long; an odd pixel goes after (UPPER) or before. */
 static void pad_same(int size, int kernel, int stride, int dil, bool upper, int *before, int *after)
 {
     int64_t out = (size + (int64_t)stride - 1) / stride;
@@ -32,7 +32,8 @@ static void read_padding(struct call *c, const struct node *x, struct window *w)
     attr_text(c, "auto_pad", mode);
     bool same = strcmp(mode, "SAME_UPPER") == 0 || strcmp(mode, "SAME_LOWER") == 0;
     if (!same && strcmp(mode, "NOTSET") != 0 && strcmp(mode, "VALID") != 0)
-        call_fail(c, ERR_UNSUPPORTED, "attribute \"auto_pad\" = \"%s\" of %s is not supported", mode, c->src->op_type);
+        call_fail(c, ERR_UNSUPPORTED, "attribute \"auto_pad\" = \"%s\" of %s is not supported", mode,
+                  c->src->op_type);
     if (strcmp(mode, "NOTSET") != 0 && (p[0] || p[1] || p[2] || p[3]))
         call_fail(c, ERR_INVALID, "attribute \"pads\" beside \"auto_pad\" = \"%s\"", mode);
     w->pad_t = pixels(c, "pads", p[0], 0);
@@ -56,8 +57,8 @@ static void read_window(struct call *c, const struct node *x, int R, int S, stru
     if (!said && R == 0)
         call_fail(c, ERR_INVALID, "attribute \"kernel_shape\" of %s is missing", c->src->op_type);
     if (R > 0 && (k[0] != R || k[1] != S))
-        call_fail(c, ERR_INVALID, "attribute \"kernel_shape\" is %" PRId64 " x %" PRId64 ", the weight %d x %d", k[0],
-                  k[1], R, S);
+        call_fail(c, ERR_INVALID, "attribute \"kernel_shape\" is %" PRId64 " x %" PRId64 ", the weight %d x %d",
+                  k[0], k[1], R, S);
     w->R = pixels(c, "kernel_shape", k[0], 1);
     w->S = pixels(c, "kernel_shape", k[1], 1);
     w->stride_h = pixels(c, "strides", s[0], 1);
@@ -71,7 +72,8 @@ static void read_window(struct call *c, const struct node *x, int R, int S, stru
 static void weight_shape(struct call *c, const struct tensor *w, const struct node *x, int groups, int shape[4])
 {
     if (w->rank != 4) {
-        call_fail(c, ERR_UNSUPPORTED, "weight \"%s\" has %d dimensions, only 4 (a convolution over images) are supported",
+        call_fail(c, ERR_UNSUPPORTED,
+                  "weight \"%s\" has %d dimensions, only 4 (a convolution over images) are supported",
                   c->in[1]->name, w->rank);
         return;
     }
@@ -120,7 +122,8 @@ static void check_ceil(struct call *c, const struct node *x, const struct window
     int64_t v = (int64_t)x->W + w->pad_l + w->pad_r - ((int64_t)(w->S - 1) * w->dil_w + 1);
     int64_t ceil_mode = attr_int(c, "ceil_mode", 0);
     if (c->rc == 0 && ceil_mode != 0 && (h % w->stride_h != 0 || v % w->stride_w != 0))
-        call_fail(c, ERR_UNSUPPORTED, "attribute \"ceil_mode\" = 1 of %s with a window that overhangs is not supported",
+        call_fail(c, ERR_UNSUPPORTED,
+                  "attribute \"ceil_mode\" = 1 of %s with a window that overhangs is not supported",
                   c->src->op_type);
 }
 

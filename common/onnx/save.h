@@ -1,6 +1,7 @@
 /*
- * save - a model to ONNX bytes: symbolic batch dimension "N", the source's names, opset 13 or the source's if that is later (at most 17), weights as raw
- * fp32 initializers. What onnx_load reads back is the same graph with the same weights, bit for bit.
+ * save - a model to ONNX bytes: symbolic batch dimension "N", the source's names, opset 13 or the source's if that
+ * is later (at most 17), weights as raw fp32 initializers. What onnx_load reads back is the same graph with the
+ * same weights, bit for bit. A node stays a node; a mean that is flat at once is a ReduceMean.
  */
 #ifndef COMMON_ONNX_SAVE_H
 #define COMMON_ONNX_SAVE_H
@@ -13,6 +14,7 @@ struct onnx_meta {
     const char *key, *value;
 };
 
-MUST_CHECK int onnx_save(const struct model *m, const struct onnx_meta *meta, int n_meta, struct buf *out, struct err *e);
+MUST_CHECK int onnx_save(const struct model *m, const struct onnx_meta *meta, int n_meta, struct buf *out,
+                         struct err *e);
 
 #endif

@@ -13,8 +13,8 @@ struct slice {
 };
 
 /*
- * Reads attributes or inputs 1 ... 4, whichever the opset has, for a value of these dims. A dim of -1 isn't known: the
- * slice must take all of it, and has count -1 there.
+ * Reads attributes or inputs 1 ... 4, whichever the opset has, for a value of these dims. A dim of -1 isn't known:
+ * the slice must take all of it, and has count -1 there.
  */
 void slice_read(struct call *c, int rank, const int64_t *dims, struct slice *s);
 

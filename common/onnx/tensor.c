@@ -46,8 +46,10 @@ static int check_dims(int rank, const int64_t *dims, size_t *n, struct err *e)
     if (rank > TENSOR_MAX_RANK)
         return err_set(e, ERR_UNSUPPORTED, "%d dimensions, more than %d", rank, TENSOR_MAX_RANK);
     for (int k = 0; k < rank; k++) {
-        if (dims[k] < 0 || __builtin_mul_overflow(all, dims[k] ? dims[k] : 1, &all))
+        if (dims[k] < 0)
             return err_set(e, ERR_INVALID, "dimension %d is %" PRId64, k, dims[k]);
+        if (__builtin_mul_overflow(all, dims[k] ? dims[k] : 1, &all))
+            return err_set(e, ERR_INVALID, "its dimensions multiply to more than 2^63");
         *n *= (size_t)dims[k];
     }
     return 0;
@@ -99,9 +101,9 @@ void tensor_strides(int rank, const int64_t *dims, int64_t *strides)
 
 const char *tensor_type_name(int64_t onnx_type)
 {
-    static const char *const names[] = {"UNDEFINED", "FLOAT",   "UINT8",  "INT8",   "UINT16", "INT16",
-                                        "INT32",     "INT64",   "STRING", "BOOL",   "FLOAT16", "DOUBLE",
-                                        "UINT32",    "UINT64",  "COMPLEX64", "COMPLEX128", "BFLOAT16"};
+    static const char *const names[] = {"UNDEFINED", "FLOAT",  "UINT8",     "INT8",       "UINT16",  "INT16",
+                                        "INT32",     "INT64",  "STRING",    "BOOL",       "FLOAT16", "DOUBLE",
+                                        "UINT32",    "UINT64", "COMPLEX64", "COMPLEX128", "BFLOAT16"};
     if (onnx_type < 0 || onnx_type >= (int64_t)(sizeof names / sizeof names[0]))
         return "unknown";
     return names[onnx_type];

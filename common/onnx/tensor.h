@@ -1,6 +1,6 @@
 /*
- * tensor - a constant of an ONNX graph: an initializer, or what shape arithmetic gives. Floats and doubles are held as
- * float, integers and booleans as int64_t. An integer may stand for the batch size, which isn't known.
+ * tensor - a constant of an ONNX graph: an initializer, or what shape arithmetic gives. Floats and doubles are held
+ * as float, integers and booleans as int64_t. An integer may stand for the batch size, which isn't known.
  */
 #ifndef COMMON_ONNX_TENSOR_H
 #define COMMON_ONNX_TENSOR_H

@@ -1,6 +1,6 @@
 /*
- * value - everything that has a name in an ONNX graph: the input, initializers, and what nodes make. The names are borrowed
- * from the unpacked message.
+ * value - everything that has a name in an ONNX graph: the input, initializers, and what nodes make. The names are
+ * borrowed from the unpacked message.
  */
 #ifndef COMMON_ONNX_VALUE_H
 #define COMMON_ONNX_VALUE_H

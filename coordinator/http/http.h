@@ -19,7 +19,7 @@ struct http;
 MUST_CHECK int http_open(struct http **h, zloop_t *loop, const char *host, int port, struct service *s, struct err *e);
 int http_port(const struct http *h); /* the one it listens on */
 
-/* Drops what is under way; answers that the service still owes run into nothing. NULL is fine. */
+/* Drops the connections. To be called after store_close: nobody owes an answer then. NULL is fine. */
 void http_close(struct http *h);
 
 #endif

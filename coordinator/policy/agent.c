@@ -16,6 +16,7 @@
 
 struct agent {
     int S;
+    float pull;
     struct network actor, critic, actor_target, critic_target;
     struct adam actor_adam, critic_adam;
     struct trace actor_trace, critic_trace;
@@ -51,11 +52,12 @@ void batch_release(struct batch *b)
     *b = (struct batch){0};
 }
 
-struct agent *agent_new(int S, struct rng *r)
+struct agent *agent_new(int S, double pull, struct rng *r)
 {
     openblas_set_num_threads(1); /* the sums of two threads differ from those of one, and are slower at these sizes */
     struct agent *a = xcalloc(1, sizeof *a);
     a->S = S;
+    a->pull = (float)pull;
     network_init(&a->actor, S, AGENT_HIDDEN);
     network_init(&a->actor_target, S, AGENT_HIDDEN);
     network_init(&a->critic, S + 1, AGENT_HIDDEN);
@@ -150,7 +152,7 @@ static double critic_step(struct agent *a, const struct batch *b)
     return loss;
 }
 
-/* Up the critic's slope at the actor's own actions: the loss is the mean of -Q(s, mu(s)). */
+/* Up the critic's slope at the actor's own actions: the loss is the mean of -Q(s, mu(s)) + pull (mu(s) - 1/2)^2. */
 static void actor_step(struct agent *a, const struct batch *b)
 {
     const int N = AGENT_BATCH;
@@ -161,7 +163,8 @@ static void actor_step(struct agent *a, const struct batch *b)
     network_backward(&a->critic, NULL, a->dsa, a->dy, a->sa, N, &a->critic_trace);
     for (int n = 0; n < N; n++) {
         float dq_da = a->dsa[(size_t)n * ((size_t)a->S + 1) + (size_t)a->S];
-        a->dy[n] = dq_da * a->act[n] * (1 - a->act[n]); /* through the sigmoid */
+        float dl_da = dq_da + 2 * a->pull * (a->act[n] - 0.5f) / N;
+        a->dy[n] = dl_da * a->act[n] * (1 - a->act[n]); /* through the sigmoid */
     }
     network_backward(&a->actor, a->grad, NULL, a->dy, b->s, N, &a->actor_trace);
     adam_step(&a->actor_adam, a->actor.p, a->grad);

@@ -24,7 +24,8 @@ void batch_release(struct batch *b);
 
 struct agent;
 
-struct agent *agent_new(int S, struct rng *r);
+/* pull: how much the actor's loss grows with (a - 1/2)^2; 0 in AMC. */
+struct agent *agent_new(int S, double pull, struct rng *r);
 void agent_free(struct agent *a);
 
 void agent_act(struct agent *a, float *act /* out (N) */, const float *s /* (N,S) */, int N);

@@ -114,15 +114,3 @@ void features_at(const struct features *x, int budget, int t, const struct bill 
     s[FEATURE_REST] = rest;
     s[FEATURE_LAST] = t == 0 ? 1 : (float)b->keep[f->cut[t - 1]] / (float)most[f->cut[t - 1]];
 }
-
-void features_walk(const struct features *x, int budget, const int *keep, float *s)
-{
-    struct bill b;
-    bill_init(&b, frame_price(x->f, budget));
-    bill_set(&b, x->f->s->limits->least);
-    for (int t = 0; t < x->f->n_cut; t++) {
-        features_at(x, budget, t, &b, s + (size_t)t * FEATURES);
-        bill_move(&b, x->f->cut[t], keep[x->f->cut[t]]);
-    }
-    bill_release(&b);
-}

@@ -51,7 +51,4 @@ void features_release(struct features *x);
 /* s (S): at step t under a budget; the bill has the groups of earlier steps as decided, the others at their least. */
 void features_at(const struct features *x, int budget, int t, const struct bill *b, float *s);
 
-/* s (T,S): all the states on the way to a vector. */
-void features_walk(const struct features *x, int budget, const int *keep, float *s);
-
 #endif

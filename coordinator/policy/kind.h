@@ -22,6 +22,8 @@ struct kind {
     void (*restore)(void *self, struct reader *r); /* mistakes stick to r */
 };
 
-extern const struct kind kind_uniform, kind_random, kind_sensitivity, kind_ddpg;
+extern const struct kind kind_uniform, kind_sensitivity; /* fixed.c */
+extern const struct kind kind_random;
+extern const struct kind kind_ddpg; /* ddpg.h says how */
 
 #endif

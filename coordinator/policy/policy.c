@@ -24,21 +24,6 @@ struct policy {
     int observed; /* episodes */
 };
 
-const char *policy_name(enum policy_kind k)
-{
-    return kinds[k]->name;
-}
-
-bool policy_from_name(const char *s, enum policy_kind *k)
-{
-    for (int i = 0; i < POLICY_KINDS; i++)
-        if (strcmp(s, kinds[i]->name) == 0) {
-            *k = (enum policy_kind)i;
-            return true;
-        }
-    return false;
-}
-
 int policy_new(struct policy **out, const struct setting *s, struct err *e)
 {
     struct policy *p = xcalloc(1, sizeof *p);
@@ -80,7 +65,7 @@ void policy_propose(struct policy *p, int episode, int *keep)
             break;
     }
     if (!limits_legal(s->limits, keep) || !frame_fits(&p->frame, frame_budget(&p->frame, episode), keep))
-        BUG("episode %d: %s proposed what the budget or the limits forbid", episode, p->kind->name);
+        BUG("episode %d: %s proposed what the budget or the limits forbid", episode, policy_name(s->kind));
     frame_note(&p->frame, episode, keep);
 }
 

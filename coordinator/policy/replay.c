@@ -10,11 +10,12 @@ int replay_init(struct replay *p, int S, int cap, struct err *e)
     *p = (struct replay){.S = S, .cap = cap};
     p->s = mem_zalloc(c, s * sizeof *p->s);
     p->s2 = mem_zalloc(c, s * sizeof *p->s2);
-    p->a = mem_zalloc(c, sizeof *p->a);
+    p->lo = mem_zalloc(c, sizeof *p->lo);
+    p->hi = mem_zalloc(c, sizeof *p->hi);
     p->r = mem_zalloc(c, sizeof *p->r);
     p->budget = mem_zalloc(c, sizeof *p->budget);
     p->end = mem_zalloc(c, sizeof *p->end);
-    if (p->s && p->s2 && p->a && p->r && p->budget && p->end)
+    if (p->s && p->s2 && p->lo && p->hi && p->r && p->budget && p->end)
         return 0;
     replay_release(p);
     return err_set(e, ERR_NOMEM, "could not get memory to remember %d transitions", cap);
@@ -24,7 +25,8 @@ void replay_release(struct replay *p)
 {
     mem_free(p->s);
     mem_free(p->s2);
-    mem_free(p->a);
+    mem_free(p->lo);
+    mem_free(p->hi);
     mem_free(p->r);
     mem_free(p->budget);
     mem_free(p->end);
@@ -39,7 +41,8 @@ void replay_add(struct replay *p, const struct transition *t)
         memset(p->s2 + i * S, 0, S * sizeof *p->s2);
     else
         memcpy(p->s2 + i * S, t->s2, S * sizeof *p->s2);
-    p->a[i] = t->a;
+    p->lo[i] = t->lo;
+    p->hi[i] = t->hi;
     p->r[i] = t->r;
     p->budget[i] = t->budget;
     p->end[i] = t->end;
@@ -61,7 +64,8 @@ void replay_save(const struct replay *p, struct writer *w)
     write_u32(w, (uint32_t)p->next);
     write_floats(w, p->s, n * S);
     write_floats(w, p->s2, n * S);
-    write_floats(w, p->a, n);
+    write_floats(w, p->lo, n);
+    write_floats(w, p->hi, n);
     write_floats(w, p->r, n);
     write_ints(w, p->budget, n);
     for (size_t i = 0; i < n; i++)
@@ -76,7 +80,8 @@ void replay_restore(struct replay *p, int n_budgets, struct reader *r)
     size_t n = (size_t)p->n, S = (size_t)p->S;
     read_floats(r, p->s, n * S);
     read_floats(r, p->s2, n * S);
-    read_floats(r, p->a, n);
+    read_floats(r, p->lo, n);
+    read_floats(r, p->hi, n);
     read_floats(r, p->r, n);
     for (size_t i = 0; i < n; i++)
         p->budget[i] = (int)read_within(r, (uint32_t)n_budgets - 1, "budget of a transition");

@@ -5,15 +5,20 @@ void wall_begin(const struct wall *w, struct bill *b)
     bill_set(b, w->limits->least);
 }
 
-int wall_act(const struct wall *w, struct bill *b, int group, double frac)
+int wall_reach(const struct wall *w, const struct bill *b, int group, int k)
 {
-    int k = limits_round(w->limits, group, frac);
     while (b->cost + bill_change(b, group, k) > w->most) {
         int down = limits_down(w->limits, group, k);
         if (down == k)
             break;
         k = down;
     }
+    return k;
+}
+
+int wall_act(const struct wall *w, struct bill *b, int group, double frac)
+{
+    int k = wall_reach(w, b, group, limits_round(w->limits, group, frac));
     bill_move(b, group, k);
     return k;
 }

@@ -18,6 +18,9 @@ struct wall {
 /* Every group at its least: what undecided ones count as. */
 void wall_begin(const struct wall *w, struct bill *b);
 
+/* The largest legal number up to k that leaves room for the others as they are; the group's least where none does. */
+int wall_reach(const struct wall *w, const struct bill *b, int group, int k);
+
 /* Decides a group: the legal number nearest to frac, or the largest under it that leaves room for the others as they are. Returns it. */
 int wall_act(const struct wall *w, struct bill *b, int group, double frac);
 

@@ -1,5 +1,6 @@
 #include "coordinator/store/link.h"
 
+#include <sodium.h>
 #include <string.h>
 
 #include "common/base/clock.h"
@@ -10,8 +11,9 @@
 /* What a conninfo that doesn't say otherwise gets: the later entry wins, and the conninfo is the last. */
 #define KEYS 9
 static const char *const keys[KEYS + 1] = {
-    "connect_timeout",  "keepalives",       "keepalives_idle", "keepalives_interval", "keepalives_count",
-    "tcp_user_timeout", "application_name", "client_encoding", "dbname",
+    "connect_timeout",     "keepalives",       "keepalives_idle",
+    "keepalives_interval", "keepalives_count", "tcp_user_timeout",
+    "application_name",    "client_encoding",  "dbname",
 };
 static const char *const values[KEYS] = {"10", "1", "10", "5", "3", "20000", "espalierd", "UTF8"};
 
@@ -41,6 +43,14 @@ PGconn *link_dial(const char *conninfo, struct err *e)
     err_set(e, ERR_DB, "could not connect to the database: %.*s", (int)strcspn(text, "\n"), text);
     PQfinish(c);
     return NULL;
+}
+
+PGPing link_ping(const char *conninfo)
+{
+    const char *v[KEYS + 1] = {NULL};
+    memcpy(v, values, sizeof(values));
+    v[KEYS - 1] = conninfo;
+    return PQpingParams(keys, v, 1);
 }
 
 int64_t link_backoff_ns(int failures)
@@ -84,16 +94,18 @@ void link_close(struct link *l)
     l->state = LINK_DOWN;
 }
 
-void link_drop(struct link *l, const char *why)
+void link_drop(struct link *l, const char *reason)
 {
     bool was_up = l->state == LINK_UP;
+    char why[300];
+    snprintf(why, sizeof(why), "%.*s", (int)strcspn(reason, "\n"), reason); /* it may be the connection's */
     link_close(l);
     l->failures++;
     int64_t wait = link_backoff_ns(l->failures);
     l->due_ns = clock_mono_ns() + wait;
     if (was_up || l->failures == 1 || l->failures % 20 == 0)
-        log_warn("database", "lost retry_ms=%lld failures=%d reason=\"%.*s\"", (long long)(wait / NS_PER_MS),
-                 l->failures, (int)strcspn(why, "\n"), why);
+        log_warn("database", "lost retry_ms=%lld failures=%d reason=\"%s\"", (long long)(wait / NS_PER_MS),
+                 l->failures, why);
 }
 
 void link_good(struct link *l)
@@ -125,9 +137,7 @@ static void begin(struct link *l)
 {
     l->conn = connect_with(l->conninfo, PQconnectStartParams);
     if (!l->conn || PQstatus(l->conn) == CONNECTION_BAD) {
-        char why[300];
-        snprintf(why, sizeof(why), "%s", l->conn ? PQerrorMessage(l->conn) : "out of memory");
-        link_drop(l, why);
+        link_drop(l, l->conn ? PQerrorMessage(l->conn) : "out of memory");
         return;
     }
     l->state = LINK_CONNECTING;
@@ -137,7 +147,6 @@ static void begin(struct link *l)
 
 static bool advance(struct link *l)
 {
-    char why[300];
     switch (PQconnectPoll(l->conn)) {
     case PGRES_POLLING_READING:
         watch(l, ZMQ_POLLIN);
@@ -152,12 +161,12 @@ static bool advance(struct link *l)
     default:
         break;
     }
-    snprintf(why, sizeof(why), "%s", PQerrorMessage(l->conn));
-    link_drop(l, why);
+    link_drop(l, PQerrorMessage(l->conn));
     return false;
 }
 
-/* Called for its socket's events and by the clock. PQconnectPoll must run for the former alone, or it would block. */
+/* Called for its socket's events and by the clock. PQconnectPoll must run for the former alone, or it would block.
+ */
 bool link_step(struct link *l)
 {
     int64_t now = clock_mono_ns();

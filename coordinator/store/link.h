@@ -1,6 +1,6 @@
 /*
- * link - one connection to PostgreSQL inside the loop: made without blocking, and made again after it broke, with a back-off that
- * grows to some seconds and jitter, so that many coordinators don't come back at once.
+ * link - one connection to PostgreSQL inside the loop: made without blocking, and made again after it broke, with a
+ * back-off that grows to some seconds and jitter, so that many coordinators don't come back at once.
  *
  * (Host names are looked up by libpq, and that does block; an address in the conninfo doesn't.)
  */
@@ -32,21 +32,26 @@ void link_close(struct link *l);
 /* Takes over a connection that was made elsewhere. */
 MUST_CHECK int link_adopt(struct link *l, PGconn *conn, struct err *e);
 
-/* Goes on with connecting: begins when it is time to, ends it when it takes too long. True when the link has just come up. */
+/* Goes on with connecting: begins when it is time to, ends it when it takes too long. True when the link has just
+ * come up. */
 bool link_step(struct link *l);
 
-/* Closes it, to be made again after the back-off; `why` goes to the log. */
-void link_drop(struct link *l, const char *why);
+/* Closes it, to be made again after the back-off; the reason goes to the log. */
+void link_drop(struct link *l, const char *reason);
 /* The session works: the next failure is the first. */
 void link_good(struct link *l);
 
 /* Waits for input, and for room to write when something is left to write. */
 void link_wait(struct link *l, bool more_to_write);
 
-/* How long to wait before the next try after so many failures: 100 ms, doubled each time up to 5 s, times 0.5 to 1.5. */
+/* How long to wait before the next try after so many failures: 100 ms, doubled each time up to 5 s, times 0.5
+ * to 1.5. */
 int64_t link_backoff_ns(int failures);
 
-/* A blocking connection, for the start of the program; PQfinish it. NULL: connect_timeout applies. */
+/* A blocking connection, for the start of the program; PQfinish it. NULL when there is none within connect_timeout.
+ */
 MUST_CHECK PGconn *link_dial(const char *conninfo, struct err *e);
+/* Whether a server is there at all; blocking likewise. */
+PGPing link_ping(const char *conninfo);
 
 #endif

@@ -9,8 +9,9 @@
 #include "coordinator/store/sql.h"
 
 #define BATCH_REQUESTS 512
-#define BATCH_BYTES    (4 << 20) /* of arguments and expected answers; a single request may be larger */
+#define BATCH_BYTES    (4 << 20)       /* of arguments and expected answers; a single request may be larger */
 #define SILENT_NS      (45 * NS_PER_S) /* the server gives up on a statement after 30 s */
+#define READ_NS        (60 * NS_PER_S) /* how long a read waits for a connection */
 #define STATEMENTS     32
 
 static const struct statement fence = {.name = "fence", .sql = "select espalier.fence($1)"};
@@ -28,7 +29,7 @@ struct pipeline {
     struct pipeline_setting set;
     struct link link;
     char epoch[24];
-    bool joined;                       /* this session has been set up */
+    bool joined;                             /* this session has been set up */
     char session_pid[16], session_began[48]; /* of the last session that was, to be ended by the next */
     const struct statement *prepared[STATEMENTS];
     int n_prepared;
@@ -248,6 +249,7 @@ static void pump(struct pipeline *p)
 
 void pipeline_send(struct pipeline *p, struct request *r)
 {
+    r->sent_ns = clock_mono_ns();
     STAILQ_INSERT_TAIL(&p->waiting, r, next);
     p->queued++;
     pump(p);
@@ -280,10 +282,10 @@ static void wait_and_retry(struct pipeline *p)
     take_back(p);
 }
 
-/* A read that takes the server too long is its caller's business; a write is tried until it succeeds. */
+/* A write is tried until it succeeds; whether a read is tried again is its caller's business. */
 static bool is_final(const struct pipeline *p)
 {
-    return p->culprit && (p->fate == FATE_REFUSED || (p->why.code == ERR_TIMEOUT && !p->culprit->st->write));
+    return p->culprit && (p->fate == FATE_REFUSED || !p->culprit->st->write);
 }
 
 static void end_batch(struct pipeline *p)
@@ -331,8 +333,8 @@ static void take_result(struct pipeline *p, PGresult *res)
 {
     struct op *o = p->at < p->n_ops ? &p->ops[p->at] : NULL;
     struct err e;
-    enum fate f = PQresultStatus(res) == PGRES_PIPELINE_ABORTED ? FATE_AGAIN : sql_fate(res, &e);
-    if (f != FATE_OK && p->fate == FATE_OK) {
+    enum fate f = sql_fate(res, &e);
+    if (f != FATE_OK && p->fate == FATE_OK) { /* those after it are PGRES_PIPELINE_ABORTED */
         p->fate = f;
         p->why = e;
         p->culprit = o ? o->r : NULL;
@@ -389,6 +391,24 @@ void pipeline_work(struct pipeline *p)
     }
 }
 
+/* Somebody waits for the answer to a read: not for ever. Writes stay. */
+static void give_up_reads(struct pipeline *p)
+{
+    const struct err e = {ERR_DB, "the database can't be reached"};
+    struct request_list all = STAILQ_HEAD_INITIALIZER(all), late = STAILQ_HEAD_INITIALIZER(late);
+    struct request *r;
+    int64_t oldest = clock_mono_ns() - READ_NS;
+    STAILQ_CONCAT(&all, &p->waiting);
+    while ((r = STAILQ_FIRST(&all))) {
+        STAILQ_REMOVE_HEAD(&all, next);
+        if (r->st->write || r->sent_ns > oldest)
+            STAILQ_INSERT_TAIL(&p->waiting, r, next);
+        else
+            STAILQ_INSERT_TAIL(&late, r, next);
+    }
+    answer(p, &late, &e);
+}
+
 void pipeline_tick(struct pipeline *p)
 {
     if (p->fenced) {
@@ -399,6 +419,8 @@ void pipeline_tick(struct pipeline *p)
         pump(p);
     if (p->n_ops && clock_mono_ns() - p->heard_ns > SILENT_NS)
         lose(p, "the server is silent");
+    if (!p->joined)
+        give_up_reads(p);
     pump(p);
 }
 

@@ -1,11 +1,12 @@
 /*
- * pipeline - requests go to PostgreSQL many at a time, each batch one round trip and one transaction, and their answers run from
- * the loop after it has ended.
+ * pipeline - requests go to PostgreSQL many at a time, each batch one round trip and one transaction, and their
+ * answers run from the loop after it has ended.
  *
- * One batch is under way at a time; what arrives meanwhile makes up the next, in the order of arrival, so batches grow with the
- * load. When a statement is refused, the transaction is gone: that request gets the error, the others are sent again without it.
- * When the connection breaks, it is made again and all that was under way is sent again, whether or not it was committed: every
- * write is idempotent. A batch that writes begins with the fence on the epoch.
+ * One batch is under way at a time; what arrives meanwhile makes up the next, in the order of arrival, so batches
+ * grow with the load. When a statement is refused, the transaction is gone: that request gets the error at once,
+ * the others are sent again without it. When the connection breaks, it is made again and all that was under way is
+ * sent again, whether or not it was committed: every write is idempotent. A batch that writes begins with the fence
+ * on the epoch.
  */
 #ifndef COORDINATOR_STORE_PIPELINE_H
 #define COORDINATOR_STORE_PIPELINE_H
@@ -19,9 +20,9 @@ struct pipeline;
 
 struct pipeline_setting {
     zloop_t *loop;
-    const char *conninfo;   /* borrowed, like the others */
-    int64_t epoch;          /* what the fence checks */
-    const char *lock;       /* the advisory lock that this one's session must hold, as text, or NULL */
+    const char *conninfo; /* borrowed, like the others */
+    int64_t epoch;        /* what the fence checks */
+    const char *lock;     /* the advisory lock that this one's session must hold, as text, or NULL */
     void (*on_fenced)(void *arg, const struct err *why); /* once, from the loop */
     void *arg;
 };

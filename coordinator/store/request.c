@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/base/mem.h"
 
@@ -49,6 +48,38 @@ static void end(struct request *r)
     buf_append(&r->bytes, "", 1);
 }
 
+/* Bytes of the UTF-8 character at s, 0 when it isn't one (RFC 3629: no overlong forms, no surrogates, up to
+ * U+10FFFF). */
+static size_t utf8_length(const uint8_t *s)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    if (s[0] < 0x80)
+        return 1;
+    size_t n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+    uint32_t c = s[0] & (0x7fU >> n);
+    if (s[0] < 0xc0 || s[0] >= 0xf8)
+        return 0;
+    for (size_t i = 1; i < n; i++) {
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+        c = c << 6 | (s[i] & 0x3f);
+    }
+    return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : n;
+}
+
+/* Texts come from workers, too, and one bad byte must not keep a row from being written. */
+static void append_text(struct buf *b, const char *text, bool quoted)
+{
+    const uint8_t *s = (const uint8_t *)text;
+    while (*s) {
+        size_t n = utf8_length(s);
+        if (quoted && (*s == '"' || *s == '\\'))
+            buf_append(b, "\\", 1);
+        buf_append(b, n ? s : (const uint8_t *)"?", n ? n : 1);
+        s += n ? n : 1;
+    }
+}
+
 void request_null(struct request *r)
 {
     begin(r, true, false);
@@ -59,7 +90,7 @@ void request_text(struct request *r, const char *s)
 {
     begin(r, !s, false);
     if (s)
-        buf_append(&r->bytes, s, strlen(s));
+        append_text(&r->bytes, s, false);
     end(r);
 }
 
@@ -138,11 +169,7 @@ void request_texts_add(struct request *r, const char *s)
 {
     bool first = r->bytes.n == r->args[r->n].at + 1;
     buf_text(&r->bytes, first ? "\"" : ",\"");
-    for (; *s; s++) {
-        if (*s == '"' || *s == '\\')
-            buf_append(&r->bytes, "\\", 1);
-        buf_append(&r->bytes, s, 1);
-    }
+    append_text(&r->bytes, s, true);
     buf_text(&r->bytes, "\"");
 }
 

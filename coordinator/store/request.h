@@ -14,8 +14,8 @@
 
 #define REQUEST_ARGS 18
 
-struct statement {     /* static and constant: its address is its identity */
-    const char *name;  /* unique on a connection: it is prepared there under this name */
+struct statement {    /* static and constant: its address is its identity */
+    const char *name; /* unique on a connection: it is prepared there under this name */
     const char *sql;
     bool write;  /* the epoch is checked in its transaction */
     bool binary; /* result columns */
@@ -31,7 +31,8 @@ struct request {
     request_answer *answer;
     void (*fn)(void); /* the caller's function, for `answer` to cast back */
     void *arg;
-    size_t expects; /* bytes that the answer may have, where that is much */
+    int64_t sent_ns; /* when the pipeline got it */
+    size_t expects;  /* bytes that the answer may have, where that is much */
     int n;
     struct {
         size_t at;
@@ -50,7 +51,7 @@ void request_finish(struct request *r, const struct err *e);
 
 /* The next argument. Too many is BUG(). Texts, numbers and arrays go as text, bytes as they are. */
 void request_null(struct request *r);
-void request_text(struct request *r, const char *s); /* NULL: null */
+void request_text(struct request *r, const char *s); /* NULL: null; what isn't UTF-8 becomes '?' */
 void request_bool(struct request *r, bool b);
 void request_int(struct request *r, int64_t v);
 void request_uint(struct request *r, uint64_t v);

@@ -7,21 +7,16 @@ static const struct {
     enum fate fate;
     enum err_code code;
 } states[] = {
-    {"ES001", FATE_REFUSED, ERR_STATE},
-    {"ES002", FATE_REFUSED, ERR_NOTFOUND},
-    {"ES003", FATE_REFUSED, ERR_INVALID},
-    {"ES009", FATE_FENCED, ERR_STATE},
+    {"ES001", FATE_REFUSED, ERR_STATE},   {"ES002", FATE_REFUSED, ERR_NOTFOUND},
+    {"ES003", FATE_REFUSED, ERR_INVALID}, {"ES009", FATE_FENCED, ERR_STATE},
     {"ES010", FATE_LOST, ERR_STATE}, /* the writer's lock isn't to be had: connect again later */
     {"25006", FATE_LOST, ERR_DB},    /* read-only: this server isn't the primary any more */
-    {"57014", FATE_AGAIN, ERR_TIMEOUT},
-    {"08", FATE_LOST, ERR_DB},
-    {"22", FATE_REFUSED, ERR_INVALID},
-    {"23", FATE_REFUSED, ERR_INVALID},
+    {"57014", FATE_AGAIN, ERR_TIMEOUT},   {"08", FATE_LOST, ERR_DB},
+    {"22", FATE_REFUSED, ERR_INVALID},    {"23", FATE_REFUSED, ERR_INVALID},
     {"40", FATE_AGAIN, ERR_DB}, /* deadlock, serialization */
     {"53", FATE_AGAIN, ERR_DB}, /* disk full, out of memory, too many connections */
     {"55", FATE_AGAIN, ERR_DB}, /* lock not available */
-    {"57", FATE_AGAIN, ERR_DB},
-    {"58", FATE_AGAIN, ERR_DB}, /* the server's I/O */
+    {"57", FATE_AGAIN, ERR_DB},           {"58", FATE_AGAIN, ERR_DB}, /* the server's I/O */
     {"XX", FATE_AGAIN, ERR_DB},
 };
 

@@ -1,9 +1,11 @@
 /*
- * store - the only code that writes SQL. Non-blocking: requests queue, go to PostgreSQL in pipelines, many to a commit, and each one's
- * callback runs from the loop after its transaction has committed, or with the error that ended it. A lost connection is made
- * again with back-off; requests that were under way are sent again, so every write is idempotent by key.
+ * store - the only code that writes SQL. Non-blocking: requests queue, go to PostgreSQL in pipelines, many to a
+ * commit, and each one's callback runs from the loop after its transaction has committed, or with the error that
+ * ended it. A lost connection is made again with back-off; requests that were under way are sent again, so every
+ * write is idempotent by key.
  *
- * One coordinator writes at a time: store_open takes an advisory lock on this session and raises the epoch; each write checks it.
+ * One coordinator writes at a time: store_open takes an advisory lock on this session and raises the epoch; each
+ * write checks it.
  */
 #ifndef COORDINATOR_STORE_STORE_H
 #define COORDINATOR_STORE_STORE_H
@@ -16,16 +18,25 @@
 
 struct store;
 
-enum search_state { SEARCH_PROFILING, SEARCH_RUNNING, SEARCH_PAUSED, SEARCH_FINISHING, SEARCH_DONE, SEARCH_FAILED,
-                    SEARCH_CANCELLED, SEARCH_STATES };
+enum search_state {
+    SEARCH_PROFILING,
+    SEARCH_RUNNING,
+    SEARCH_PAUSED,
+    SEARCH_FINISHING,
+    SEARCH_DONE,
+    SEARCH_FAILED,
+    SEARCH_CANCELLED,
+    SEARCH_STATES
+};
 const char *search_state_name(enum search_state s);
 
-/* Connects, migrates the schema, becomes the writer; waits at most `wait_ms` for that (as standby, for another coordinator to go;
- * ERR_TIMEOUT then: a main that wants to see signals calls again). Blocking: for main only. on_lost is called once, from the loop,
- * when another coordinator has taken over: the program must stop. */
+/* Connects, migrates the schema, becomes the writer; waits at most `wait_ms` for that (as standby, for another
+ * coordinator to go; ERR_TIMEOUT then: a main that wants to see signals calls again). Blocking: for main only.
+ * on_lost is called once, from the loop, when another coordinator has taken over: the program must stop. */
 MUST_CHECK int store_open(struct store **s, zloop_t *loop, const char *conninfo, int wait_ms,
                           void (*on_lost)(void *arg, const char *why), void *arg, struct err *e);
-/* Waits at most wait_ms for what is queued; the callbacks of what isn't done by then get ERR_CANCELLED. The loop must still exist. */
+/* Waits at most wait_ms for what is queued; the callbacks of what isn't done by then get ERR_CANCELLED. The loop
+ * must still exist. */
 void store_close(struct store *s, int wait_ms);
 bool store_connected(const struct store *s);
 size_t store_queued(const struct store *s); /* requests not finished yet */
@@ -49,45 +60,51 @@ struct search_row {
 void search_row_release(struct search_row *r);
 
 typedef void store_created(void *arg, int64_t id, const struct err *e);
-void store_search_create(struct store *s, const char *name, const char *spec, const struct recipe *r, store_created *fn, void *arg);
+void store_search_create(struct store *s, const char *name, const char *spec, const struct recipe *r,
+                         store_created *fn, void *arg);
 /* reason: for FAILED, else NULL. */
-void store_search_state(struct store *s, int64_t id, enum search_state to, enum search_state paused_from, const char *reason,
-                        store_done *fn, void *arg);
+void store_search_state(struct store *s, int64_t id, enum search_state to, enum search_state paused_from,
+                        const char *reason, store_done *fn, void *arg);
 void store_profile(struct store *s, int64_t id, const struct msg_result *r, store_done *fn, void *arg);
 
 /* --- candidates --- */
 struct candidate_row {
     int64_t search;
     int32_t episode;
-    int32_t budget;          /* index into the search's budgets */
+    int32_t budget; /* index into the search's budgets */
     enum cost_kind budget_kind;
     double budget_frac;
     uint32_t n_keep;
     int32_t *keep;
-    struct cost cost;        /* of the candidate; the dense network's is on record with the first one */
+    struct cost cost; /* of the candidate; the dense network's is on record with the first one */
     struct cost dense;
     int32_t attempts;        /* highest attempt number given out: 0 none */
     bool has_result, failed; /* failed: parked after its last attempt */
     struct metrics reward;
-    bool has_final;          /* finalist with a test score */
-    bool has_model;          /* exported */
+    bool has_final; /* finalist with a test score */
+    bool has_model; /* exported */
     struct hash model;
 };
 void candidate_row_release(struct candidate_row *r);
 void store_candidate(struct store *s, const struct candidate_row *c, store_done *fn, void *arg);
 
-/* An attempt begins; the lease must not be sent before this is durable. EVALUATE, FINAL, EXPORT and PROFILE number their attempts each on their own. */
+/* An attempt begins; the lease must not be sent before this is durable. EVALUATE, FINAL, EXPORT and PROFILE number
+ * their attempts each on their own. */
 void store_attempt(struct store *s, const struct task_id *t, const char *worker, store_done *fn, void *arg);
 /* It ends without a result: outcome is "lost", "failed", "cancelled" or "handed back". */
-void store_attempt_end(struct store *s, const struct task_id *t, const char *outcome, const char *reason, store_done *fn, void *arg);
+void store_attempt_end(struct store *s, const struct task_id *t, const char *outcome, const char *reason,
+                       store_done *fn, void *arg);
 /* The candidate can't be evaluated: no more attempts. */
-void store_candidate_failed(struct store *s, int64_t search, int32_t episode, const char *reason, store_done *fn, void *arg);
+void store_candidate_failed(struct store *s, int64_t search, int32_t episode, const char *reason, store_done *fn,
+                            void *arg);
 /* Result of EVALUATE (reward), FINAL (test, blob) or EXPORT (blob). Recorded at most once: a repeat is no error. */
 void store_result(struct store *s, const struct msg_result *r, const char *worker, store_done *fn, void *arg);
-void store_snapshot(struct store *s, int64_t search, int32_t episode, const void *bytes, size_t n, store_done *fn, void *arg);
+void store_snapshot(struct store *s, int64_t search, int32_t episode, const void *bytes, size_t n, store_done *fn,
+                    void *arg);
 
-/* Everything about searches that aren't over, for a coordinator that starts: blocking, for main only. Each row is the callback's to keep or release; snapshots:
- * the latest of each search (bytes borrowed); attempts: highest number given out for tasks other than EVALUATE. */
+/* Everything about searches that aren't over, for a coordinator that starts: blocking, for main only. Each row is
+ * the callback's to keep or release; snapshots: the latest of each search (bytes borrowed); attempts: highest
+ * number given out for tasks other than EVALUATE. */
 struct store_loader {
     void *arg;
     void (*search)(void *arg, struct search_row *r);
@@ -97,21 +114,26 @@ struct store_loader {
 };
 MUST_CHECK int store_load(struct store *s, const struct store_loader *l, struct err *e);
 
-/* One candidate of any search, over or not, while the program runs: for an export. Both rows are the callback's to release, NULL on an error
- * (ERR_NOTFOUND: no such search or episode); exports: highest attempt number given out for its EXPORT, 0 none. */
-typedef void store_fetched(void *arg, struct search_row *s, struct candidate_row *c, int32_t exports, const struct err *e);
-void store_fetch(struct store *s, int64_t search, int32_t episode, store_fetched *fn, void *arg);
+/* What an export takes, of any search, over or not: both rows (borrowed during the call) and the highest EXPORT
+ * attempt's number, 0 when there was none. ERR_NOTFOUND: no such episode. */
+typedef void store_exportable(void *arg, const struct search_row *s, const struct candidate_row *c, int32_t attempt,
+                              const struct err *e);
+void store_export_read(struct store *s, int64_t search, int32_t episode, store_exportable *fn, void *arg);
 
-/* --- blobs: content-addressed, in chunks of PROTO_CHUNK_BYTES; complete when all are there and the SHA-256 is right --- */
+/* --- blobs: content-addressed, in chunks of PROTO_CHUNK_BYTES; complete when all are there and the SHA-256 is
+ * right --- */
 typedef void store_piece(void *arg, const void *bytes, size_t n, uint64_t total, const struct err *e);
-void store_blob_read(struct store *s, const struct hash *h, uint64_t offset, uint32_t length, store_piece *fn, void *arg);
-typedef void store_has(void *arg, bool complete, uint64_t size, const struct err *e); /* size: 0 when not complete */
+void store_blob_read(struct store *s, const struct hash *h, uint64_t offset, uint32_t length, store_piece *fn,
+                     void *arg);
+typedef void store_has(void *arg, bool complete, uint64_t size,
+                       const struct err *e); /* size: 0 when not complete */
 void store_blob_has(struct store *s, const struct hash *h, store_has *fn, void *arg);
-/* Pieces lie on chunk borders and all but the last are whole chunks; bytes are copied. `fn` runs when it is durable. */
-void store_blob_write(struct store *s, const struct hash *h, uint64_t offset, uint64_t total, const void *bytes, size_t n,
-                      store_done *fn, void *arg);
-/* After the last piece: checks sum and size; ERR_INVALID and the pieces dropped when they don't fit the name, ERR_STATE (pieces kept)
- * when some are missing. */
+/* Pieces lie on chunk borders and all but the last are whole chunks; bytes are copied. `fn` runs when it is
+ * durable. */
+void store_blob_write(struct store *s, const struct hash *h, uint64_t offset, uint64_t total, const void *bytes,
+                      size_t n, store_done *fn, void *arg);
+/* After the last piece: checks sum and size; ERR_INVALID and the pieces dropped when they don't fit the name,
+ * ERR_STATE (pieces kept) when some are missing. */
 void store_blob_seal(struct store *s, const struct hash *h, uint64_t total, store_done *fn, void *arg);
 
 /*
@@ -119,16 +141,17 @@ void store_blob_seal(struct store *s, const struct hash *h, uint64_t total, stor
  * Accuracies are fractions, times ISO 8601 in UTC; what isn't known yet is null, never left out.
  *
  * SEARCHES    [{id name state created finished proposed evaluated best}], newest first; best: the highest top1
- * STATUS      {id name state paused_from reason created started finished proposed evaluated failed
+ * STATUS      {id name state paused_from reason created started finished spec (YAML) proposed evaluated failed
  *              dense: {n top1 top5 macs params bytes},
  *              best: [{budget episode top1 top5 macs_ratio params_ratio bytes_ratio}] in the budgets' order,
  *              seconds (mean of an evaluation) per_minute (over the last 50) finals (finalists done)}
- * CANDIDATES  [{episode budget kept top1 top5 macs macs_ratio params bytes latency_ms latency_ratio stage}], those with a
- *             result, by episode; budget: "flops 0.5"; kept: array; stage: "proxy", and a second one of stage "final" a finalist
- * PARETO      the same objects (proxy), the front alone, ascending cost; x is "flops", "params" or "bytes"
- * CANDIDATE   the same keys in one object, and params_ratio bytes_ratio state ("waiting" "done" "failed") reason n loss seconds
- *             worker, attempts: [{kind attempt worker started ended outcome reason}], final: {n top1 top5 loss}, model: hash
- * DIGEST      {digest episodes}: SHA-256 over (episode, keep, top1, top5) of all results in episode order, and their number
+ * CANDIDATES  [{episode budget kept top1 top5 macs macs_ratio params bytes latency_ms latency_ratio stage}], those
+ * with a result, by episode; budget: "flops 0.5"; kept: array; stage: "proxy", and a second one of stage "final" a
+ * finalist PARETO      the same objects (proxy), the front alone, ascending cost; x is "flops", "params" or "bytes"
+ * CANDIDATE   the same keys in one object, and params_ratio bytes_ratio state ("waiting" "done" "failed") reason n
+ * loss seconds worker, attempts: [{kind attempt worker started ended outcome reason}], final: {n top1 top5 loss},
+ * model: hash DIGEST      {digest episodes}: SHA-256 over (episode, keep, top1, top5) of all results in episode
+ * order, and their number
  */
 enum report {
     REPORT_SEARCHES,
@@ -138,8 +161,9 @@ enum report {
     REPORT_CANDIDATE,
     REPORT_DIGEST,
 };
-typedef void store_report_fn(void *arg, const char *json, size_t n, const struct err *e); /* ERR_NOTFOUND: no such search or episode */
-void store_report(struct store *s, enum report what, int64_t search, int32_t episode, const char *x, store_report_fn *fn,
-                  void *arg);
+typedef void store_report_fn(void *arg, const char *json, size_t n,
+                             const struct err *e); /* ERR_NOTFOUND: no such search or episode */
+void store_report(struct store *s, enum report what, int64_t search, int32_t episode, const char *x,
+                  store_report_fn *fn, void *arg);
 
 #endif

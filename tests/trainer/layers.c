@@ -20,30 +20,41 @@ static struct ends ends_of(const struct tape *t, int i)
     return (struct ends){t->value[x], t->value[i], t->grad[i], t->grad[x], d->C, M, (size_t)d->C * (size_t)M};
 }
 
-/* One convolution as a matrix product: y (K, N*P*Q) = w (K, C*R*S) * matrix (C*R*S, N*P*Q). */
+static void add_into(float *restrict to, const float *restrict from, size_t n)
+{
+#pragma omp simd
+    for (size_t k = 0; k < n; k++)
+        to[k] += from[k];
+}
+
+/*
+ * One convolution as matrix products, y (K, n*P*Q) = w (K, C*R*S) * matrix (C*R*S, n*P*Q), a few images n at a
+ * time, so that the matrix stays in the core's own cache.
+ */
 struct conv {
     struct window win;
-    int C, H, W, K, P, Q;
-    int rows, cols;
-    bool pointwise; /* 1x1 over every pixel: x is the matrix already */
+    int N, C, H, W, K, P, Q;
+    int rows;   /* C*R*S */
+    int ld_y;   /* N*P*Q */
+    int images; /* of one product */
 };
 
-static struct conv conv_of(const struct tape *t, int i)
+#define MATRIX_FLOATS 65536
+
+static struct conv conv_of(const struct graph *g, int i, int N)
 {
-    const struct node *d = &t->g->nodes[i], *x = &t->g->nodes[d->in[0]];
+    const struct node *d = &g->nodes[i], *x = &g->nodes[d->in[0]];
     const struct window *v = &d->u.conv.win;
-    return (struct conv){
-        .win = *v,
-        .C = x->C,
-        .H = x->H,
-        .W = x->W,
-        .K = d->C,
-        .P = d->H,
-        .Q = d->W,
-        .rows = x->C * v->R * v->S,
-        .cols = t->N * d->H * d->W,
-        .pointwise = v->R == 1 && v->S == 1 && v->stride_h == 1 && v->stride_w == 1 && d->H == x->H && d->W == x->W,
-    };
+    struct conv c = {*v, N, x->C, x->H, x->W, d->C, d->H, d->W, x->C * v->R * v->S, N * d->H * d->W, 1};
+    int most = MATRIX_FLOATS / (c.rows * c.P * c.Q);
+    c.images = most < 1 ? 1 : most < N ? most : N;
+    return c;
+}
+
+size_t conv_scratch(const struct graph *g, int i, int N)
+{
+    struct conv c = conv_of(g, i, N);
+    return (size_t)c.rows * (size_t)c.images * (size_t)c.P * (size_t)c.Q;
 }
 
 static bool conv_trainable(const struct graph *g, const struct node *d)
@@ -53,73 +64,110 @@ static bool conv_trainable(const struct graph *g, const struct node *d)
     return d->u.conv.groups == 1 && !d->u.conv.bias && v->dil_h == 1 && v->dil_w == 1;
 }
 
-/*
- * Kernel place (r,s) over one picture plane (H,W) and its line (P,Q) of the matrix: gathers plane into line, or
- * adds line to plane where the kernel was on the picture (its transpose).
- */
-static void move_plane(const struct conv *c, int r, int s, bool gather, float *plane, float *line)
+/* The output places [*from, *to) of n whose kernel place k, `pad` before the first, falls inside `size` pixels. */
+static void inside(int k, int pad, int stride, int size, int n, int *from, int *to)
 {
-    int step = c->win.stride_w, first = c->win.pad_l - s, last = c->W - 1 - first;
-    int from = first > 0 ? (first + step - 1) / step : 0, to = last < 0 ? 0 : last / step + 1;
-    to = to < c->Q ? to : c->Q;
-    from = from < to ? from : to;
+    int first = pad - k, last = size - 1 + first;
+    *from = first > 0 ? (first + stride - 1) / stride : 0;
+    *to = last < 0 ? 0 : last / stride + 1;
+    *to = *to < n ? *to : n;
+    *from = *from < *to ? *from : *to;
+}
+
+/* A kernel place over a few images of one channel: where in the output it is on the picture, and which pixel that
+ * is. */
+struct place {
+    int top, bottom, left, right;
+    int offset; /* pixel = p * stride_h * W + q * stride_w + offset */
+    int images;
+};
+
+static void zero_columns(float *line, int rows, int Q, int from, int to)
+{
+    for (int q = from; q < to; q++)
+        for (int p = 0; p < rows; p++)
+            line[p * Q + q] = 0;
+}
+
+/* Output and input are of one size: all rows of all images are one run, but for the places beside the picture. */
+static void move_run(const struct conv *c, const struct place *at, bool gather, float *x, float *line)
+{
+    int area = c->P * c->Q, n = at->images * area, before = at->offset < 0 ? -at->offset : 0;
+    int after = at->offset > 0 ? at->offset : 0;
+    size_t run = n > before + after ? (size_t)(n - before - after) : 0;
     if (gather)
-        memset(line, 0, (size_t)c->P * (size_t)c->Q * sizeof(float));
-    for (int p = 0; p < c->P; p++, line += c->Q) {
-        int h = p * c->win.stride_h - c->win.pad_t + r;
-        if (h < 0 || h >= c->H)
-            continue;
-        float *row = plane + h * c->W - first;
-        if (gather && step == 1)
-            memcpy(line + from, row + from, (size_t)(to - from) * sizeof(float));
-        else if (gather)
-            for (int q = from; q < to; q++)
-                line[q] = row[q * step];
-        else
-            for (int q = from; q < to; q++)
-                row[q * step] += line[q];
+        memcpy(line + before, x + before + at->offset, run * sizeof(float));
+    zero_columns(line, at->images * c->P, c->Q, 0, at->left);
+    zero_columns(line, at->images * c->P, c->Q, at->right, c->Q);
+    for (int i = 0; i < at->images; i++) {
+        memset(line + i * area, 0, (size_t)(at->top * c->Q) * sizeof(float));
+        memset(line + i * area + at->bottom * c->Q, 0, (size_t)((c->P - at->bottom) * c->Q) * sizeof(float));
     }
+    if (!gather)
+        add_into(x + before + at->offset, line + before, run);
 }
 
-static void move_all(const struct conv *c, int N, bool gather, float *x, float *matrix)
+static void move_strided(const struct conv *c, const struct place *at, bool gather, float *x, float *line)
 {
-    for (int k = 0; k < c->C; k++)
-        for (int r = 0; r < c->win.R; r++)
-            for (int s = 0; s < c->win.S; s++)
-                for (int n = 0; n < N; n++, matrix += c->P * c->Q)
-                    move_plane(c, r, s, gather, x + (size_t)(k * N + n) * (size_t)(c->H * c->W), matrix);
+    if (gather)
+        memset(line, 0, (size_t)(at->images * c->P * c->Q) * sizeof(float));
+    for (int i = 0; i < at->images; i++, x += c->H * c->W, line += c->P * c->Q)
+        for (int p = at->top; p < at->bottom; p++) {
+            float *pixel = x + p * c->win.stride_h * c->W + at->offset, *to = line + p * c->Q;
+            for (int q = at->left; gather && q < at->right; q++)
+                to[q] = pixel[q * c->win.stride_w];
+            for (int q = at->left; !gather && q < at->right; q++)
+                pixel[q * c->win.stride_w] += to[q];
+        }
 }
 
-static const float *matrix_of(const struct tape *t, const struct conv *c, float *x)
+/* Images n ... n+images-1 of x (C,N,H,W) into the matrix, or (its transpose) the matrix, which is lost, added to x.
+ */
+static void move_all(const struct conv *c, int n, int images, bool gather, float *x, float *matrix)
 {
-    if (c->pointwise)
-        return x;
-    move_all(c, t->N, true, x, t->scratch);
-    return t->scratch;
+    const struct window *v = &c->win;
+    bool same = v->stride_h == 1 && v->stride_w == 1 && c->P == c->H && c->Q == c->W;
+    for (int r = 0; r < v->R; r++)
+        for (int s = 0; s < v->S; s++) {
+            struct place at = {.offset = (r - v->pad_t) * c->W + s - v->pad_l, .images = images};
+            inside(r, v->pad_t, v->stride_h, c->H, c->P, &at.top, &at.bottom);
+            inside(s, v->pad_l, v->stride_w, c->W, c->Q, &at.left, &at.right);
+            for (int k = 0; k < c->C; k++) {
+                float *x_k = x + (size_t)(k * c->N + n) * (size_t)(c->H * c->W);
+                float *line = matrix + (size_t)((k * v->R + r) * v->S + s) * (size_t)(images * c->P * c->Q);
+                (same ? move_run : move_strided)(c, &at, gather, x_k, line);
+            }
+        }
 }
 
 static void conv_forward(struct tape *t, int i, const struct params *w)
 {
-    struct conv c = conv_of(t, i);
-    const float *matrix = matrix_of(t, &c, t->value[t->g->nodes[i].in[0]]);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, c.K, c.cols, c.rows, 1, w->w, c.rows, matrix, c.cols, 0,
-                t->value[i], c.cols);
+    struct conv c = conv_of(t->g, i, t->N);
+    float *x = t->value[t->g->nodes[i].in[0]];
+    for (int n = 0; n < c.N; n += c.images) {
+        int images = c.N - n < c.images ? c.N - n : c.images, cols = images * c.P * c.Q;
+        move_all(&c, n, images, true, x, t->scratch);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, c.K, cols, c.rows, 1, w->w, c.rows, t->scratch, cols,
+                    0, t->value[i] + n * c.P * c.Q, c.ld_y);
+    }
 }
 
 static void conv_backward(struct tape *t, int i, const struct params *w, struct params *dw)
 {
-    struct conv c = conv_of(t, i);
-    int x = t->g->nodes[i].in[0];
-    const float *matrix = matrix_of(t, &c, t->value[x]);
-    float *dy = t->grad[i], *dx = t->grad[x];
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, c.K, c.rows, c.cols, 1, dy, c.cols, matrix, c.cols, 1,
-                dw->w, c.rows);
-    if (!dx)
-        return;
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, c.rows, c.cols, c.K, 1, w->w, c.rows, dy, c.cols,
-                c.pointwise ? 1 : 0, c.pointwise ? dx : t->scratch, c.cols);
-    if (!c.pointwise)
-        move_all(&c, t->N, false, dx, t->scratch);
+    struct conv c = conv_of(t->g, i, t->N);
+    float *x = t->value[t->g->nodes[i].in[0]], *dx = t->grad[t->g->nodes[i].in[0]];
+    for (int n = 0; n < c.N; n += c.images) {
+        int images = c.N - n < c.images ? c.N - n : c.images, cols = images * c.P * c.Q;
+        const float *dy = t->grad[i] + n * c.P * c.Q;
+        move_all(&c, n, images, true, x, t->scratch);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, c.K, c.rows, cols, 1, dy, c.ld_y, t->scratch, cols, 1,
+                    dw->w, c.rows);
+        if (!dx)
+            continue;
+        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, c.rows, cols, c.K, 1, w->w, c.rows, dy, c.ld_y, 0,
+                    t->scratch, cols);
+        move_all(&c, n, images, false, dx, t->scratch);
+    }
 }
 
 static void measure(int M, const float *x, float *mean, float *var)
@@ -187,14 +235,7 @@ static void relu_backward(struct tape *t, int i, const struct params *w, struct 
     struct ends n = ends_of(t, i);
 #pragma omp simd
     for (size_t k = 0; k < n.n; k++)
-        n.dx[k] += n.y[k] > 0 ? n.dy[k] : 0;
-}
-
-static void add_into(float *restrict to, const float *restrict from, size_t n)
-{
-#pragma omp simd
-    for (size_t k = 0; k < n; k++)
-        to[k] += from[k];
+        n.dx[k] += (float)(n.y[k] > 0) * n.dy[k];
 }
 
 static void add_forward(struct tape *t, int i, const struct params *w)
@@ -273,7 +314,7 @@ static void gemm_backward(struct tape *t, int i, const struct params *w, struct 
         dw->b[k / (size_t)N] += n.dy[k];
 }
 
-const struct layer layers[OP_COUNT] = {
+const struct layer tape_layers[OP_COUNT] = {
     [OP_CONV] = {conv_trainable, conv_forward, conv_backward},
     [OP_BN] = {NULL, bn_forward, bn_backward},
     [OP_RELU] = {NULL, relu_forward, relu_backward},

@@ -142,7 +142,7 @@ out:
 int main(int argc, char **argv)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    struct options o = {.epochs = 6, .seed = 1, .threads = cores > TRAINER_SHARDS ? TRAINER_SHARDS : (int)cores};
+    struct options o = {.epochs = 4, .seed = 1, .threads = cores > TRAINER_SHARDS ? TRAINER_SHARDS : (int)cores};
     struct err e;
     if (!parse(argc, argv, &o)) {
         fputs(usage, stderr);

@@ -14,7 +14,7 @@ static size_t floats_of(const struct tape *t, int i)
 static int check_node(const struct graph *g, int i, struct err *e)
 {
     const struct node *d = &g->nodes[i];
-    const struct layer *l = &layers[d->op];
+    const struct layer *l = &tape_layers[d->op];
     bool fine = l->forward && (!l->trainable || l->trainable(g, d));
     for (int j = 0; j < d->n_in; j++)
         fine =
@@ -26,10 +26,7 @@ static size_t scratch_of(const struct graph *g, int N)
 {
     size_t most = 0;
     for (int i = 1; i < g->n; i++) {
-        const struct node *d = &g->nodes[i];
-        if (d->op != OP_CONV)
-            continue;
-        size_t rows = weights_count(g, i) / (size_t)d->C, n = rows * (size_t)N * (size_t)d->H * (size_t)d->W;
+        size_t n = g->nodes[i].op == OP_CONV ? conv_scratch(g, i, N) : 0;
         most = n > most ? n : most;
     }
     return most;
@@ -87,7 +84,7 @@ void tape_release(struct tape *t)
 void tape_forward(struct tape *t, const struct weights *w)
 {
     for (int i = 1; i < t->g->n; i++)
-        layers[t->g->nodes[i].op].forward(t, i, &w->of[i]);
+        tape_layers[t->g->nodes[i].op].forward(t, i, &w->of[i]);
 }
 
 double tape_loss(struct tape *t, const int *label, float scale, int *correct)
@@ -119,5 +116,5 @@ void tape_backward(struct tape *t, const struct weights *w, struct weights *dw)
         if (i != t->g->output)
             memset(t->grad[i], 0, floats_of(t, i) * sizeof(float));
     for (int i = t->g->n - 1; i > 0; i--)
-        layers[t->g->nodes[i].op].backward(t, i, &w->of[i], &dw->of[i]);
+        tape_layers[t->g->nodes[i].op].backward(t, i, &w->of[i], &dw->of[i]);
 }

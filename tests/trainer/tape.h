@@ -17,7 +17,7 @@ struct tape {
     float **value;       /* (g->n) each (C,N,H,W) */
     float **grad;        /* likewise; node 0 has none */
     float **mean, **var; /* (g->n) each (C): BN nodes only, of the batch, biased */
-    float *scratch;      /* (C*R*S, N*P*Q) of the largest convolution */
+    float *scratch;      /* conv_scratch floats of the most demanding convolution */
 };
 
 /* What a layer kind does. Outputs OVERWRITE, gradients ACCUMULATE: a value with two readers gets the sum of both.
@@ -28,7 +28,10 @@ struct layer {
     void (*backward)(struct tape *t, int node, const struct params *w, struct params *dw);
 };
 
-extern const struct layer layers[OP_COUNT]; /* no functions where a kind isn't trained here */
+extern const struct layer tape_layers[OP_COUNT]; /* no functions where a kind isn't trained here */
+
+/* Floats of scratch that the convolution at `node` needs for a batch of N. */
+size_t conv_scratch(const struct graph *g, int node, int N);
 
 /* ERR_UNSUPPORTED names the first node that can't be trained. */
 MUST_CHECK int tape_init(struct tape *t, const struct graph *g, int N, struct err *e);

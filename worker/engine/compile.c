@@ -10,20 +10,13 @@ struct kind {
 };
 
 static const struct kind kinds[OP_COUNT] = {
-    [OP_CONV] = {conv_compile, false},
-    [OP_BN] = {norm_compile, true},
-    [OP_RELU] = {norm_compile, true},
-    [OP_CLIP] = {norm_compile, true},
-    [OP_ADD] = {norm_compile, true},
-    [OP_MAXPOOL] = {pool_compile, true},
-    [OP_AVGPOOL] = {pool_compile, true},
-    [OP_GLOBALPOOL] = {globalpool_compile, false},
-    [OP_CONCAT] = {concat_compile, true},
-    [OP_PAD] = {slice_compile, true},
-    [OP_SLICE] = {slice_compile, true},
-    [OP_FLATTEN] = {flatten_compile, false},
-    [OP_GEMM] = {gemm_compile, false},
-    [OP_SOFTMAX] = {softmax_compile, false},
+    [OP_CONV] = {conv_compile, false},    [OP_BN] = {norm_compile, true},
+    [OP_RELU] = {norm_compile, true},     [OP_CLIP] = {norm_compile, true},
+    [OP_ADD] = {norm_compile, true},      [OP_MAXPOOL] = {pool_compile, true},
+    [OP_AVGPOOL] = {pool_compile, true},  [OP_GLOBALPOOL] = {globalpool_compile, false},
+    [OP_CONCAT] = {concat_compile, true}, [OP_PAD] = {slice_compile, true},
+    [OP_SLICE] = {slice_compile, true},   [OP_FLATTEN] = {flatten_compile, false},
+    [OP_GEMM] = {gemm_compile, false},    [OP_SOFTMAX] = {softmax_compile, false},
 };
 
 int compile_step(struct compile *c, struct step *s, struct err *e)
@@ -143,7 +136,7 @@ static int compile_unit(struct compile *c, int unit, struct err *e)
     if (rc < 0)
         return err_wrap(e, "%s \"%s\"", op_name(head->op), head->label && *head->label ? head->label : head->name);
     for (int k = 0; k < head->n_in; k++)
-        let_go(c, head->in[k]);
+        let_go(c, unit_input(c->g, u, k));
     if (u->add >= 0)
         let_go(c, u->add);
     return 0;
@@ -161,7 +154,8 @@ static void wish(struct compile *c)
         if (u->add >= 0)
             c->values[u->add].wish_blocked |= out || c->winograd[k];
         for (int i = 0; i < head->n_in; i++)
-            c->values[head->in[i]].wish_blocked |= c->winograd[k] || (out && kinds[head->op].passes_layout);
+            c->values[unit_input(c->g, u, i)].wish_blocked |=
+                c->winograd[k] || (out && kinds[head->op].passes_layout);
     }
 }
 
@@ -194,8 +188,8 @@ static int finish(struct compile *c, struct err *e)
     return rc < 0 ? rc : plan_place(&c->plan, e);
 }
 
-int compile_graph(struct compile *c, const struct graph *g, const struct weights *w, int batch, enum engine_mode mode,
-                  const int *taps, int n_taps, struct err *e)
+int compile_graph(struct compile *c, const struct graph *g, const struct weights *w, int batch,
+                  enum engine_mode mode, const int *taps, int n_taps, struct err *e)
 {
     *c = (struct compile){.g = g, .w = w, .mode = mode, .batch = batch};
     bool *tapped = mem_zalloc((size_t)g->n, sizeof *tapped);

@@ -1,6 +1,6 @@
 /*
- * compile - graph and weights to steps. Each layer kind's file turns a unit into steps with what is here: values in the
- * layouts that kernels want, new buffers, buffers that may be written over.
+ * compile - graph and weights to steps. Each layer kind's file turns a unit into steps with what is here: values in
+ * the layouts that kernels want, new buffers, buffers that may be written over.
  */
 #ifndef WORKER_ENGINE_COMPILE_H
 #define WORKER_ENGINE_COMPILE_H
@@ -37,8 +37,8 @@ struct compile {
     struct step *steps;   /* owned */
     int n_steps, cap;
     struct plan plan;
-    size_t moments;       /* floats that a run needs for the norms */
-    int widest;           /* largest `padded` among them */
+    size_t moments; /* floats that a run needs for the norms */
+    int widest;     /* largest `padded` among them */
 };
 
 MUST_CHECK int compile_graph(struct compile *c, const struct graph *g, const struct weights *w, int batch,
@@ -66,7 +66,8 @@ MUST_CHECK int compile_buffer(struct compile *c, const struct layout *l, struct 
 MUST_CHECK int compile_give(struct compile *c, int node, const struct form *f, struct err *e);
 
 /* Appends a copy from one form to another. */
-MUST_CHECK int compile_copy(struct compile *c, int node, const struct form *from, const struct form *to, struct err *e);
+MUST_CHECK int compile_copy(struct compile *c, int node, const struct form *from, const struct form *to,
+                            struct err *e);
 
 /* ---- the layer kinds: a unit's steps ---- */
 MUST_CHECK int conv_compile(struct compile *c, int unit, struct err *e);
@@ -79,7 +80,8 @@ MUST_CHECK int slice_compile(struct compile *c, int unit, struct err *e); /* and
 MUST_CHECK int concat_compile(struct compile *c, int unit, struct err *e);
 MUST_CHECK int flatten_compile(struct compile *c, int unit, struct err *e);
 
-/* Whether the conv takes the Winograd kernel: decided before the others, since its neighbours' layouts follow from it. */
+/* Whether the conv takes the Winograd kernel: decided before the others, since its neighbours' layouts follow from
+ * it. */
 bool conv_wants_winograd(const struct compile *c, const struct unit *u);
 
 #endif

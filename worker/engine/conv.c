@@ -1,16 +1,14 @@
 /*
  * Convolutions: which kernel, in which layouts, and what is folded into the weights.
  */
-#include <math.h>
-
 #include "common/base/mem.h"
 #include "worker/engine/compile.h"
 #include "worker/engine/fold.h"
 
 static struct conv_spec describe(const struct compile *c, const struct unit *u)
 {
-    const struct node *n = &c->g->nodes[u->head], *x = &c->g->nodes[n->in[0]];
-    return (struct conv_spec){
+    const struct node *n = &c->g->nodes[u->head], *x = &c->g->nodes[unit_input(c->g, u, 0)];
+    struct conv_spec s = {
         .N = c->batch,
         .C = x->C,
         .H = x->H,
@@ -23,6 +21,14 @@ static struct conv_spec describe(const struct compile *c, const struct unit *u)
         .sum = u->add >= 0,
         .act = u->act,
     };
+    if (u->lead >= 0) {
+        const struct node *pad = &c->g->nodes[u->lead];
+        s.win.pad_t += pad->u.pad.top;
+        s.win.pad_l += pad->u.pad.left;
+        s.win.pad_b += pad->u.pad.bottom;
+        s.win.pad_r += pad->u.pad.right;
+    }
+    return s;
 }
 
 /* What share of a size is of use when it is rounded up to whole pieces. */
@@ -32,13 +38,13 @@ static double filled(int size, int piece)
 }
 
 /*
- * Winograd's F(4x4, 3x3) needs a quarter of the multiplications, and loses the gain to its transforms where channels are few or
- * where whole vectors and tiles hold much padding. The speeds are effective ones, relative to the direct kernels' on whole vectors,
- * as measured on an AVX-512 machine at 32x32 to 8x8 pixels.
+ * Winograd's F(4x4, 3x3) needs a quarter of the multiplications, and loses the gain to its transforms where
+ * channels are few or where whole vectors and tiles hold much padding. The speeds are effective ones, relative to
+ * the direct kernels' on whole vectors, as measured on an AVX-512 machine at 32x32 to 8x8 pixels.
  */
 static bool winograd_pays(const struct conv_spec *s)
 {
-    const double speed[] = {0, 0.9, 1.4, 1.75, 2.1}; /* by vectors of channels on the narrower side */
+    const double speed[] = {0, 0.85, 1.25, 1.5, 1.7}; /* by vectors of channels on the narrower side */
     int vectors = ((s->C < s->K ? s->C : s->K) + 15) / 16;
     double waste = filled(s->C, 16) * filled(s->P, 4) * filled(s->Q, 4);
     return speed[vectors < 4 ? vectors : 4] * waste >= 1; /* both kernels pad K alike */
@@ -63,14 +69,15 @@ struct orders {
 /* Layouts to try for a direct kernel, the best first; the input's own one saves a reorder. */
 static int prefer(const struct compile *c, const struct unit *u, const struct conv_spec *s, struct orders *try)
 {
-    const struct layout *x = &compile_form(c, c->g->nodes[u->head].in[0])->l;
+    const struct layout *x = &compile_form(c, unit_input(c->g, u, 0))->l;
     int lanes = backend_lanes(c->be), n = 0;
     bool whole = s->C % lanes == 0 && s->K % lanes == 0;
+    bool same = x->C == lanes && s->K == lanes; /* blocked and channels last are one */
     if (!backend_wide(c->be))
         try[n++] = (struct orders){ORDER_ANY, ORDER_ANY};
     else if (x->lanes == 1 && s->C < lanes && s->K % lanes == 0)
         try[n++] = (struct orders){ORDER_PLAIN, ORDER_BLOCKED};
-    else if (x->lanes == lanes && whole && (x->C != lanes || c->values[u->tail].wish_blocked))
+    else if (x->lanes == lanes && whole && !same && (x->C != lanes || c->values[u->tail].wish_blocked))
         try[n++] = (struct orders){ORDER_BLOCKED, ORDER_BLOCKED};
     try[n++] = (struct orders){ORDER_LAST, ORDER_LAST};
     try[n++] = (struct orders){ORDER_BLOCKED, ORDER_BLOCKED};
@@ -78,8 +85,8 @@ static int prefer(const struct compile *c, const struct unit *u, const struct co
     return n;
 }
 
-static int make_prim(struct compile *c, int unit, struct conv_spec *s, const float *w, const float *b, struct prim **p,
-                     struct err *e)
+static int make_prim(struct compile *c, int unit, struct conv_spec *s, const float *w, const float *b,
+                     struct prim **p, struct err *e)
 {
     const struct unit *u = &c->units.of[unit];
     if (c->winograd[unit]) {
@@ -109,7 +116,7 @@ int conv_compile(struct compile *c, int unit, struct err *e)
     if (rc == 0)
         rc = make_prim(c, unit, &spec, f.w, f.b, &s.prim, e);
     if (rc == 0)
-        rc = compile_read(c, c->g->nodes[u->head].in[0], spec.x_is.lanes, &x, e);
+        rc = compile_read(c, unit_input(c->g, u, 0), spec.x_is.lanes, &x, e);
     if (rc == 0)
         rc = u->add >= 0 ? sum_into(c, u->add, &spec.y_is, &y, e) : compile_buffer(c, &spec.y_is, &y, e);
     folded_release(&f);

@@ -14,7 +14,7 @@ struct stretch {
 struct crop {
     struct layout x, y; /* both plain, both channels last, or of equal lanes */
     struct stretch c, h, w;
-    bool clear;         /* y is zeroed first */
+    bool clear; /* y is zeroed first */
 };
 
 void crop_run(const struct crop *k, float *y, const float *x);

@@ -31,8 +31,8 @@ struct engine_run {
     float *arena, *moments;
     double *sums;
     void *scratch;
-    struct call **calls; /* (n_steps), NULL where the step has no prim */
-    struct call **taps;  /* (n_taps) likewise */
+    struct bound **calls; /* (n_steps), NULL where the step has no prim */
+    struct bound **taps;  /* (n_taps) likewise */
 };
 
 /* ---- compiling ---- */
@@ -79,8 +79,8 @@ static void take_over(struct engine *eng, struct compile *c)
     c->plan = (struct plan){0};
 }
 
-int engine_new(struct engine **out, const struct graph *g, const struct weights *w, int batch, enum engine_mode mode,
-               const int *taps, int n_taps, struct err *e)
+int engine_new(struct engine **out, const struct graph *g, const struct weights *w, int batch,
+               enum engine_mode mode, const int *taps, int n_taps, struct err *e)
 {
     struct compile c = {0};
     struct engine *eng = xcalloc(1, sizeof *eng);
@@ -128,7 +128,7 @@ size_t engine_bytes(const struct engine *eng)
     size_t n = sizeof *eng + (size_t)eng->n_steps * sizeof *eng->steps;
     for (int i = 0; i < eng->n_steps; i++) {
         const struct step *s = &eng->steps[i];
-        n += s->prim ? prim_bytes(s->prim) : (size_t)s->map.padded * 6 * sizeof(float);
+        n += s->prim ? prim_bytes(s->prim) : (size_t)s->map.padded * 5 * sizeof(float);
     }
     return n;
 }
@@ -158,12 +158,12 @@ static int make_calls(struct engine_run *run, struct err *e)
     for (int i = 0; rc == 0 && i < eng->n_steps; i++) {
         const struct step *s = &eng->steps[i];
         if (s->kind == STEP_PRIM)
-            rc = call_new(&run->calls[i], s->prim, at(run, s->x), at(run, s->y), run->scratch, e);
+            rc = bound_new(&run->calls[i], s->prim, at(run, s->x), at(run, s->y), run->scratch, e);
     }
     for (int i = 0; rc == 0 && i < eng->n_taps; i++) {
         const struct tap *t = &eng->taps[i];
         if (t->plain)
-            rc = call_new(&run->taps[i], t->plain, at(run, t->form.buf), NULL, run->scratch, e);
+            rc = bound_new(&run->taps[i], t->plain, at(run, t->form.buf), NULL, run->scratch, e);
     }
     return rc;
 }
@@ -193,10 +193,10 @@ int engine_run_new(struct engine_run **out, struct engine *eng, struct err *e)
     return 0;
 }
 
-static void free_calls(struct call **calls, int n)
+static void free_calls(struct bound **calls, int n)
 {
     for (int i = 0; calls && i < n; i++)
-        call_free(calls[i]);
+        bound_free(calls[i]);
     mem_free(calls);
 }
 
@@ -223,7 +223,7 @@ static int do_step(struct engine_run *run, int i, const float *x, float *y, stru
     float *to = s->y == BUF_Y ? y : at(run, s->y);
     int rc = 0;
     if (with.call && (s->x == BUF_X || s->y == BUF_Y))
-        rc = call_bind(with.call, s->x == BUF_X ? x : NULL, s->y == BUF_Y ? y : NULL, e);
+        rc = bound_bind(with.call, s->x == BUF_X ? x : NULL, s->y == BUF_Y ? y : NULL, e);
     return rc < 0 ? rc : step_run(s, &with, from, second, to, e);
 }
 
@@ -262,9 +262,9 @@ int engine_tap(struct engine_run *run, int node, float *out, struct err *e)
             return 0;
         }
         int threads = dnnl_one_thread();
-        int rc = call_bind(run->taps[i], NULL, out, e);
+        int rc = bound_bind(run->taps[i], NULL, out, e);
         if (rc == 0)
-            rc = call_run(run->taps[i], e);
+            rc = bound_run(run->taps[i], e);
         dnnl_threads_restore(threads);
         return rc;
     }
@@ -293,7 +293,8 @@ int engine_steps(const struct engine *eng)
 
 struct engine_step engine_step(const struct engine *eng, int i)
 {
-    static const char *const names[] = {[STEP_MAP] = "map", [STEP_NORM] = "norm", [STEP_CROP] = "crop", [STEP_MEAN] = "mean"};
+    static const char *const names[] = {
+        [STEP_MAP] = "map", [STEP_NORM] = "norm", [STEP_CROP] = "crop", [STEP_MEAN] = "mean"};
     const struct step *s = &eng->steps[i];
     return (struct engine_step){
         .node = s->name,

@@ -1,9 +1,11 @@
 /*
  * engine - graph + weights -> numbers, for a fixed batch size, on oneDNN (hidden behind engine/dnnl.{h,c}).
  *
- * An engine is compiled once (primitives, weights in the kernels' own layouts, a plan of where each activation lives) and is then
- * read-only: several threads run it side by side, each with an engine_run of its own that holds activations and scratch. Primitives are made for one
- * thread; parallelism is over batches (see pool.h), so numbers are the same with any number of threads. Nothing allocates in a forward pass.
+ * An engine is compiled once (primitives, weights in the kernels' own layouts, a plan of where each activation
+ * lives) and is then read-only: several threads run it side by side, each with an engine_run of its own that holds
+ * activations and scratch. Primitives are made for one thread; parallelism is over batches (see pool.h), so numbers
+ * are the same with any number of threads. A forward pass allocates nothing (oneDNN itself keeps the argument table of
+ * each primitive on the heap while it runs).
  *
  * N batch, C,H,W as in graph.h. Images and taps are plain (N,C,H,W) fp32 at the edges; blocked layouts in between.
  */
@@ -21,8 +23,9 @@ struct engine;
 struct engine_run;
 
 /*
- * taps: nodes whose values can be read after a forward pass (they are kept apart from what is reused). In INFER mode a tapped value is what
- * the graph says at that node: fusion stops there. The graph and weights are only read here and may go afterwards.
+ * taps: nodes whose values can be read after a forward pass (they are kept apart from what is reused). In INFER
+ * mode a tapped value is what the graph says at that node: fusion stops there. The graph and weights are only read
+ * here and may go afterwards.
  */
 MUST_CHECK int engine_new(struct engine **eng, const struct graph *g, const struct weights *w, int batch,
                           enum engine_mode mode, const int *taps, int n_taps, struct err *e);
@@ -40,7 +43,8 @@ MUST_CHECK int engine_forward(struct engine_run *run, const float *x, float *y, 
 /* The value of tapped node `node` from the last forward pass, copied as plain (N,C,H,W). */
 MUST_CHECK int engine_tap(struct engine_run *run, int node, float *out, struct err *e);
 
-/* BATCH mode: mean and biased variance (C) of OP_BN node `node`'s input in the last forward pass; borrowed until the next one. */
+/* BATCH mode: mean and biased variance (C) of OP_BN node `node`'s input in the last forward pass; borrowed until
+ * the next one. */
 void engine_stats(const struct engine_run *run, int node, const float **mean, const float **var);
 
 /* A batch size that suits the caches for INFER (activations of one run stay near the core). */

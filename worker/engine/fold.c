@@ -1,50 +1,37 @@
 #include "worker/engine/fold.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/mem.h"
 
-void bn_affine(const struct node *n, const struct params *p, double *a, double *b)
+static void fold_bn(struct folded *f, int K, size_t per_channel, const struct node *n, const struct params *p)
 {
-    for (int c = 0; c < n->C; c++) {
-        a[c] = (double)p->w[c] / sqrt((double)p->var[c] + (double)n->u.bn.eps);
-        b[c] = (p->b ? (double)p->b[c] : 0) - (double)p->mean[c] * a[c];
-    }
-}
-
-static void fold_bn(struct folded *f, int K, size_t per_channel, const struct node *n, const struct params *p,
-                    double *tmp)
-{
-    double *a = tmp, *b = tmp + K;
-    bn_affine(n, p, a, b);
     for (int k = 0; k < K; k++) {
+        double a = (double)p->w[k] / sqrt((double)p->var[k] + (double)n->u.bn.eps);
         float *w_k = f->w + (size_t)k * per_channel;
         for (size_t i = 0; i < per_channel; i++)
-            w_k[i] = (float)((double)w_k[i] * a[k]);
-        f->b[k] = (float)((double)f->b[k] * a[k] + b[k]);
+            w_k[i] = (float)((double)w_k[i] * a);
+        f->b[k] = (float)(((double)f->b[k] - (double)p->mean[k]) * a + (p->b ? (double)p->b[k] : 0));
     }
 }
 
-int folded_new(struct folded *f, const struct graph *g, const struct weights *w, const struct unit *u, struct err *e)
+int folded_new(struct folded *f, const struct graph *g, const struct weights *w, const struct unit *u,
+               struct err *e)
 {
     const struct params *p = &w->of[u->head];
     int K = g->nodes[u->head].C;
     size_t n_w = weights_count(g, u->head);
-    double *tmp = mem_alloc((size_t)K, 2 * sizeof *tmp);
     f->w = mem_dup(p->w, n_w, sizeof *f->w);
     f->b = mem_zalloc((size_t)K, sizeof *f->b);
-    if (!tmp || !f->w || !f->b) {
-        mem_free(tmp);
+    if (!f->w || !f->b) {
         folded_release(f);
         return err_set(e, ERR_NOMEM, "no memory for %zu weights", n_w);
     }
     if (p->b)
         memcpy(f->b, p->b, (size_t)K * sizeof *f->b);
     for (int i = 0; i < u->n_bn; i++)
-        fold_bn(f, K, n_w / (size_t)K, &g->nodes[u->bn[i]], &w->of[u->bn[i]], tmp);
-    mem_free(tmp);
+        fold_bn(f, K, n_w / (size_t)K, &g->nodes[u->bn[i]], &w->of[u->bn[i]]);
     return 0;
 }
 

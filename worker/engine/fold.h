@@ -1,6 +1,6 @@
 /*
- * fold - what a conv and a gemm have in common: BN folded into weights and bias, and the residual operand brought to where the
- * result is added to it.
+ * fold - what a conv and a gemm have in common: BN folded into weights and bias, and the residual operand brought
+ * to where the result is added to it.
  */
 #ifndef WORKER_ENGINE_FOLD_H
 #define WORKER_ENGINE_FOLD_H
@@ -20,10 +20,8 @@ MUST_CHECK int folded_new(struct folded *f, const struct graph *g, const struct 
                           struct err *e);
 void folded_release(struct folded *f);
 
-/* A BN as y = x * a + b, one double a channel each. */
-void bn_affine(const struct node *n, const struct params *p, double *a, double *b);
-
-/* `out` holds the value of `node` in layout l and may be written over: its own buffer if this is its last read, else a copy. */
+/* `out` holds the value of `node` in layout l and may be written over: its own buffer if this is its last read,
+ * else a copy. */
 MUST_CHECK int sum_into(struct compile *c, int node, const struct layout *l, struct form *out, struct err *e);
 
 #endif

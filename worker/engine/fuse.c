@@ -8,7 +8,7 @@ struct fuse {
     const struct graph *g;
     enum engine_mode mode;
     const bool *tapped;
-    bool *needed; /* the output or a tap depends on it */
+    bool *needed; /* the output, a tap or a BN's statistics depend on it */
     bool *taken;  /* already in a unit */
     int *readers; /* needed nodes that read it; +1 for the output, +1 for a tap */
     int *reader;  /* one of them */
@@ -19,7 +19,7 @@ static void mark_needed(struct fuse *f)
     const struct graph *g = f->g;
     f->readers[g->output]++;
     for (int i = g->n - 1; i >= 0; i--) {
-        if (i == g->output || f->tapped[i])
+        if (i == g->output || f->tapped[i] || (f->mode == ENGINE_BATCH && g->nodes[i].op == OP_BN))
             f->needed[i] = true;
         if (f->tapped[i])
             f->readers[i]++;
@@ -63,12 +63,18 @@ static bool take_add(const struct fuse *f, struct unit *u, int add)
     return true;
 }
 
+/* Bounds within bounds are bounds. */
+static struct act narrow(struct act a, float lo, float hi)
+{
+    return (struct act){.lo = fminf(fmaxf(a.lo, lo), hi), .hi = fminf(fmaxf(a.hi, lo), hi)};
+}
+
 static bool take_act(const struct fuse *f, struct unit *u, const struct node *n)
 {
     enum op head = f->g->nodes[u->head].op;
-    if (!sums(head) && head != OP_ADD)
+    if (!sums(head) && head != OP_ADD && !clamps(head))
         return false;
-    u->act = n->op == OP_RELU ? ACT_RELU : (struct act){.lo = n->u.clip.lo, .hi = n->u.clip.hi};
+    u->act = n->op == OP_RELU ? narrow(u->act, 0, INFINITY) : narrow(u->act, n->u.clip.lo, n->u.clip.hi);
     return true;
 }
 
@@ -85,14 +91,14 @@ static bool take_bn(const struct fuse *f, struct unit *u, int bn)
 static bool take(const struct fuse *f, struct unit *u, int next)
 {
     const struct node *n = &f->g->nodes[next];
+    if (clamps(n->op))
+        return take_act(f, u, n);
     if (act_any(u->act) || u->pad >= 0)
         return false;
     if (n->op == OP_BN)
         return take_bn(f, u, next);
     if (n->op == OP_ADD)
         return take_add(f, u, next);
-    if (clamps(n->op))
-        return take_act(f, u, n);
     if (n->op == OP_PAD && f->g->nodes[u->head].op == OP_SLICE) {
         u->pad = next;
         return true;
@@ -100,15 +106,29 @@ static bool take(const struct fuse *f, struct unit *u, int next)
     return false;
 }
 
-static struct unit grow(struct fuse *f, int head)
+/* The conv that can do this Pad's work, or -1. Kernels know padding that is narrower than they are. */
+static int padded_conv(const struct fuse *f, int pad)
 {
-    struct unit u = {.head = head, .tail = head, .add = -1, .pad = -1, .act = ACT_NONE};
+    const struct node *p = &f->g->nodes[pad];
+    int conv = sole_reader(f, pad);
+    if (p->op != OP_PAD || p->u.pad.front || p->u.pad.back || conv < 0 || f->g->nodes[conv].op != OP_CONV)
+        return -1;
+    const struct window *w = &f->g->nodes[conv].u.conv.win;
+    int h = (w->R - 1) * w->dil_h, v = (w->S - 1) * w->dil_w;
+    bool fits = p->u.pad.top + w->pad_t <= h && p->u.pad.bottom + w->pad_b <= h && p->u.pad.left + w->pad_l <= v &&
+                p->u.pad.right + w->pad_r <= v;
+    return fits ? conv : -1;
+}
+
+static struct unit grow(struct fuse *f, int first)
+{
+    int conv = padded_conv(f, first), head = conv >= 0 ? conv : first;
+    struct unit u = {
+        .lead = conv >= 0 ? first : -1, .head = head, .tail = head, .add = -1, .pad = -1, .act = ACT_NONE};
     const struct node *n = &f->g->nodes[head];
-    if (n->op == OP_RELU)
-        u.act = ACT_RELU;
-    else if (n->op == OP_CLIP)
-        u.act = (struct act){.lo = n->u.clip.lo, .hi = n->u.clip.hi};
-    f->taken[head] = true;
+    f->taken[first] = f->taken[head] = true;
+    if (clamps(n->op))
+        take_act(f, &u, n);
     for (;;) {
         int next = sole_reader(f, u.tail);
         if (next < 0 || !take(f, &u, next))
@@ -116,6 +136,11 @@ static struct unit grow(struct fuse *f, int head)
         f->taken[next] = true;
         u.tail = next;
     }
+}
+
+int unit_input(const struct graph *g, const struct unit *u, int k)
+{
+    return u->lead >= 0 ? g->nodes[u->lead].in[0] : g->nodes[u->head].in[k];
 }
 
 static int by_tail(const void *a, const void *b)
@@ -132,7 +157,7 @@ static void count_reads(struct units *us, const struct graph *g, const bool *tap
     for (int k = 0; k < us->n; k++) {
         const struct unit *u = &us->of[k];
         for (int j = 0; j < g->nodes[u->head].n_in; j++)
-            us->reads[g->nodes[u->head].in[j]]++;
+            us->reads[unit_input(g, u, j)]++;
         if (u->add >= 0)
             us->reads[u->add]++;
     }

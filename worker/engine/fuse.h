@@ -1,12 +1,12 @@
 /*
- * fuse - which nodes become one step. A unit begins with the node that does the work (head) and takes along what follows it, as long as
- * nobody else reads the value in between and it isn't tapped:
+ * fuse - which nodes become one step. A unit begins with the node that does the work (head) and takes along what
+ * follows it, as long as nobody else reads the value in between and it isn't tapped:
  *
- *   INFER   (Conv | Gemm) BN* [Add] [Relu | Clip]      BN [Add] [Relu | Clip]      Add [Relu | Clip]     Slice [Pad]
- *   BATCH   (Conv | Gemm) [Add] [Relu | Clip]          likewise
+ *   INFER   ([Pad] Conv | Gemm) BN* [Add] Act*     BN [Add] Act*     Add Act*     Slice [Pad]       Act = Relu |
+ * Clip BATCH   ([Pad] Conv | Gemm) [Add] Act*         likewise
  *
- * Units are in the order of their tails, so whatever a unit reads has been computed. Nodes that neither the output nor a
- * tap depends on are in no unit.
+ * Units are in the order of their tails, so whatever a unit reads has been computed. Nodes that neither the output
+ * nor a tap depends on are in no unit, but for the BNs of BATCH mode, whose statistics may be asked for.
  */
 #ifndef WORKER_ENGINE_FUSE_H
 #define WORKER_ENGINE_FUSE_H
@@ -17,11 +17,12 @@
 #define FUSE_BNS 4
 
 struct unit {
-    int head, tail;  /* nodes; the unit gives the tail's value */
+    int lead;       /* a Pad of pixels that becomes the conv's padding, or -1 */
+    int head, tail; /* nodes; the unit gives the tail's value */
     int n_bn;
     int bn[FUSE_BNS]; /* folded into the head, in order */
-    int add;         /* the Add's other operand, or -1 */
-    int pad;         /* the Pad after a Slice, or -1 */
+    int add;          /* the Add's other operand, or -1 */
+    int pad;          /* the Pad after a Slice, or -1 */
     struct act act;
 };
 
@@ -35,5 +36,8 @@ struct units {
 MUST_CHECK int units_find(struct units *us, const struct graph *g, enum engine_mode mode, const bool *tapped,
                           struct err *e);
 void units_release(struct units *us);
+
+/* The node whose value the head reads as input k. */
+int unit_input(const struct graph *g, const struct unit *u, int k);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * layout - how a value lies in memory. One picture covers the three orders in use: channels are dealt into panels of
- * `lanes` channels, and an array is
+ * layout - how a value lies in memory. One picture covers the three orders in use: channels are dealt into panels
+ * of `lanes` channels, and an array is
  *
  *   (N, panels, H, W, lanes)        panels = ceil(C / lanes)
  *

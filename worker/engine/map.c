@@ -3,28 +3,29 @@
 #include "common/base/mem.h"
 #include "worker/engine/simd.h"
 
-int map_new(struct map *m, const struct layout *l, struct act act, struct err *e)
+int map_new(struct map *map, const struct layout *l, struct act act, struct err *e)
 {
-    m->padded = layout_panels(l) * l->lanes;
-    float *p = mem_zalloc((size_t)m->padded, 4 * sizeof *p);
+    map->padded = layout_panels(l) * l->lanes;
+    float *p = mem_zalloc((size_t)map->padded, 5 * sizeof *p);
     if (!p)
-        return err_set(e, ERR_NOMEM, "no memory for %d channels", m->padded);
-    m->a = p;
-    m->b = p + m->padded;
-    m->lo = p + 2 * m->padded;
-    m->hi = p + 3 * m->padded;
+        return err_set(e, ERR_NOMEM, "no memory for %d channels", map->padded);
+    map->m = p;
+    map->a = p + map->padded;
+    map->b = p + 2 * map->padded;
+    map->lo = p + 3 * map->padded;
+    map->hi = p + 4 * map->padded;
     for (int c = 0; c < l->C; c++) {
-        m->a[c] = 1;
-        m->lo[c] = act.lo;
-        m->hi[c] = act.hi;
+        map->a[c] = 1;
+        map->lo[c] = act.lo;
+        map->hi[c] = act.hi;
     }
     return 0;
 }
 
-void map_release(struct map *m)
+void map_release(struct map *map)
 {
-    mem_free(m->a);
-    *m = (struct map){0};
+    mem_free(map->m);
+    *map = (struct map){0};
 }
 
 static inline float clamp(float v, float lo, float hi)
@@ -35,26 +36,28 @@ static inline float clamp(float v, float lo, float hi)
 
 /* A panel of single channels: n pixels share their numbers. */
 SIMD_CLONES
-static void run_plane(float *y, const float *x, const float *r, size_t n, float a, float b, float lo, float hi)
+static void run_plane(float *y, const float *x, const float *r, size_t n, float m, float a, float b, float lo,
+                      float hi)
 {
     if (r) {
 #pragma omp simd
         for (size_t i = 0; i < n; i++)
-            y[i] = clamp(x[i] * a + b + r[i], lo, hi);
+            y[i] = clamp((x[i] - m) * a + b + r[i], lo, hi);
     } else {
 #pragma omp simd
         for (size_t i = 0; i < n; i++)
-            y[i] = clamp(x[i] * a + b, lo, hi);
+            y[i] = clamp((x[i] - m) * a + b, lo, hi);
     }
 }
 
 /* Panels of 16 channels, whose numbers stay in registers. */
 SIMD_CLONES
-static void run_16(float *y, const float *x, const float *r, size_t n, const float *a, const float *b, const float *lo,
-                   const float *hi)
+static void run_16(float *y, const float *x, const float *r, size_t n, const float *m, const float *a,
+                   const float *b, const float *lo, const float *hi)
 {
-    float A[16], B[16], L[16], H[16];
+    float M[16], A[16], B[16], L[16], H[16];
     for (int k = 0; k < 16; k++) {
+        M[k] = m[k];
         A[k] = a[k];
         B[k] = b[k];
         L[k] = lo[k];
@@ -64,19 +67,19 @@ static void run_16(float *y, const float *x, const float *r, size_t n, const flo
         if (r) {
 #pragma omp simd
             for (int k = 0; k < 16; k++)
-                y[i + (size_t)k] = clamp(x[i + (size_t)k] * A[k] + B[k] + r[i + (size_t)k], L[k], H[k]);
+                y[i + (size_t)k] = clamp((x[i + (size_t)k] - M[k]) * A[k] + B[k] + r[i + (size_t)k], L[k], H[k]);
         } else {
 #pragma omp simd
             for (int k = 0; k < 16; k++)
-                y[i + (size_t)k] = clamp(x[i + (size_t)k] * A[k] + B[k], L[k], H[k]);
+                y[i + (size_t)k] = clamp((x[i + (size_t)k] - M[k]) * A[k] + B[k], L[k], H[k]);
         }
     }
 }
 
 /* Panels of any width. */
 SIMD_CLONES
-static void run_lanes(float *y, const float *x, const float *r, size_t n, int lanes, const float *a, const float *b,
-                      const float *lo, const float *hi)
+static void run_lanes(float *y, const float *x, const float *r, size_t n, int lanes, const float *m, const float *a,
+                      const float *b, const float *lo, const float *hi)
 {
     for (size_t i = 0; i < n; i++) {
         float *y_i = y + i * (size_t)lanes;
@@ -85,17 +88,17 @@ static void run_lanes(float *y, const float *x, const float *r, size_t n, int la
             const float *r_i = r + i * (size_t)lanes;
 #pragma omp simd
             for (int k = 0; k < lanes; k++)
-                y_i[k] = clamp(x_i[k] * a[k] + b[k] + r_i[k], lo[k], hi[k]);
+                y_i[k] = clamp((x_i[k] - m[k]) * a[k] + b[k] + r_i[k], lo[k], hi[k]);
         } else {
 #pragma omp simd
             for (int k = 0; k < lanes; k++)
-                y_i[k] = clamp(x_i[k] * a[k] + b[k], lo[k], hi[k]);
+                y_i[k] = clamp((x_i[k] - m[k]) * a[k] + b[k], lo[k], hi[k]);
         }
     }
 }
 
-void map_run(const struct map *m, const float *a, const float *b, const struct layout *l, float *y, const float *x,
-             const float *r)
+void map_run(const struct map *map, const float *m, const float *a, const struct layout *l, float *y,
+             const float *x, const float *r)
 {
     size_t n = (size_t)l->H * (size_t)l->W;
     int panels = layout_panels(l), images = l->N;
@@ -107,13 +110,13 @@ void map_run(const struct map *m, const float *a, const float *b, const struct l
         for (int p = 0; p < panels; p++) {
             size_t at = layout_panel(l, i, p);
             int c = p * l->lanes;
-            const float *r_p = r ? r + at : NULL;
+            const float *r_p = r ? r + at : NULL, *b = map->b + c, *lo = map->lo + c, *hi = map->hi + c;
             if (l->lanes == 1)
-                run_plane(y + at, x + at, r_p, n, a[c], b[c], m->lo[c], m->hi[c]);
+                run_plane(y + at, x + at, r_p, n, m[c], a[c], *b, *lo, *hi);
             else if (l->lanes == 16)
-                run_16(y + at, x + at, r_p, n, a + c, b + c, m->lo + c, m->hi + c);
+                run_16(y + at, x + at, r_p, n, m + c, a + c, b, lo, hi);
             else
-                run_lanes(y + at, x + at, r_p, n, l->lanes, a + c, b + c, m->lo + c, m->hi + c);
+                run_lanes(y + at, x + at, r_p, n, l->lanes, m + c, a + c, b, lo, hi);
         }
     }
 }

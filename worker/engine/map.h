@@ -1,6 +1,7 @@
 /*
- * map - what is done to each element on its own:  y = clamp(x * a[c] + b[c] + r).  A normalisation, a residual sum and
- * a ReLU are one pass over memory.
+ * map - what is done to each element on its own:  y = clamp((x - m[c]) * a[c] + b[c] + r).  A normalisation, a
+ * residual sum and a ReLU are one pass over memory. The mean is taken off first: where a channel hardly varies, x *
+ * a + b' would cancel.
  */
 #ifndef WORKER_ENGINE_MAP_H
 #define WORKER_ENGINE_MAP_H
@@ -10,17 +11,17 @@
 
 /* Per-channel numbers, `padded` of each; lanes of padding map to zero. */
 struct map {
-    int padded;        /* panels * lanes */
-    float *a, *b;      /* scale and shift */
+    int padded;       /* panels * lanes */
+    float *m, *a, *b; /* mean, scale and shift */
     float *lo, *hi;
 };
 
-/* Scale 1, shift 0 and the bounds of `act`; one block of memory. */
-MUST_CHECK int map_new(struct map *m, const struct layout *l, struct act act, struct err *e);
-void map_release(struct map *m);
+/* Mean 0, scale 1, shift 0 and the bounds of `act`; one block of memory. */
+MUST_CHECK int map_new(struct map *map, const struct layout *l, struct act act, struct err *e);
+void map_release(struct map *map);
 
-/* x, r, y in layout l; r may be NULL; y may be x or r. `a` and `b` as in struct map, which holds its own. */
-void map_run(const struct map *m, const float *a, const float *b, const struct layout *l, float *y, const float *x,
-             const float *r);
+/* x, r, y in layout l; r may be NULL; y may be x or r. `m` and `a` are the map's own or the batch's. */
+void map_run(const struct map *map, const float *m, const float *a, const struct layout *l, float *y,
+             const float *x, const float *r);
 
 #endif

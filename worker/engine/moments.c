@@ -1,9 +1,12 @@
 /*
- * Pixels are taken in chunks that stay in the first cache: the chunk's own mean first, then the squares around it, so that nothing
- * cancels; chunks are joined in double (Chan, Golub and LeVeque, 1979). The order is fixed by the shape alone.
+ * Pixels are taken in chunks that stay in the first cache: a first mean of the chunk, then the distances from it
+ * and their squares, which correct the mean, so that nothing cancels even where a channel hardly varies (the
+ * corrected two-pass algorithm; Chan, Golub and LeVeque, 1983). Chunks are joined in double. The order is fixed by
+ * the shape alone.
  */
 #include "worker/engine/moments.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "worker/engine/simd.h"
@@ -11,86 +14,105 @@
 #define CHUNK 64 /* pixels */
 #define VEC   16 /* channels at a time */
 
-/* Mean and sum of squared distances of `rows` (<= CHUNK) rows of `lanes` (<= VEC) floats, `stride` apart. */
+/* Of a chunk's channels: about the mean, the sum of distances from it, the sum of their squares. */
+struct chunk {
+    float mean[VEC], off[VEC], square[VEC];
+};
+
+/* `rows` (<= CHUNK) rows of `lanes` (<= VEC) floats, `stride` apart. */
 SIMD_CLONES
-static void chunk_lanes(const float *x, int rows, int lanes, size_t stride, float *mean, float *m2)
+static void chunk_lanes(struct chunk *c, const float *x, int rows, int lanes, size_t stride)
 {
-    float s[VEC] = {0}, q[VEC] = {0};
+    float s[VEC] = {0}, d[VEC] = {0}, q[VEC] = {0};
     for (int i = 0; i < rows; i++)
 #pragma omp simd
         for (int k = 0; k < lanes; k++)
             s[k] += x[(size_t)i * stride + (size_t)k];
     for (int k = 0; k < lanes; k++)
         s[k] /= (float)rows;
-    for (int i = 0; i < rows; i++)
+    for (int i = 0; i < rows; i++) {
 #pragma omp simd
-        for (int k = 0; k < lanes; k++)
-            q[k] += (x[(size_t)i * stride + (size_t)k] - s[k]) * (x[(size_t)i * stride + (size_t)k] - s[k]);
-    memcpy(mean, s, (size_t)lanes * sizeof *s);
-    memcpy(m2, q, (size_t)lanes * sizeof *q);
+        for (int k = 0; k < lanes; k++) {
+            float v = x[(size_t)i * stride + (size_t)k] - s[k];
+            d[k] += v;
+            q[k] += v * v;
+        }
+    }
+    memcpy(c->mean, s, sizeof s);
+    memcpy(c->off, d, sizeof d);
+    memcpy(c->square, q, sizeof q);
 }
 
 /* The same for whole vectors, with the sums in registers. */
 SIMD_CLONES
-static void chunk_vec(const float *x, int rows, size_t stride, float *mean, float *m2)
+static void chunk_vec(struct chunk *c, const float *x, int rows, size_t stride)
 {
-    float s[VEC] = {0}, q[VEC] = {0};
+    float s[VEC] = {0}, d[VEC] = {0}, q[VEC] = {0};
     for (int i = 0; i < rows; i++)
 #pragma omp simd
         for (int k = 0; k < VEC; k++)
             s[k] += x[(size_t)i * stride + (size_t)k];
     for (int k = 0; k < VEC; k++)
         s[k] /= (float)rows;
-    for (int i = 0; i < rows; i++)
+    for (int i = 0; i < rows; i++) {
 #pragma omp simd
-        for (int k = 0; k < VEC; k++)
-            q[k] += (x[(size_t)i * stride + (size_t)k] - s[k]) * (x[(size_t)i * stride + (size_t)k] - s[k]);
-    memcpy(mean, s, sizeof s);
-    memcpy(m2, q, sizeof q);
+        for (int k = 0; k < VEC; k++) {
+            float v = x[(size_t)i * stride + (size_t)k] - s[k];
+            d[k] += v;
+            q[k] += v * v;
+        }
+    }
+    memcpy(c->mean, s, sizeof s);
+    memcpy(c->off, d, sizeof d);
+    memcpy(c->square, q, sizeof q);
 }
 
 /* One channel of a plain value: pixels side by side. */
 SIMD_CLONES
-static void chunk_plane(const float *x, int rows, float *mean, float *m2)
+static void chunk_plane(struct chunk *c, const float *x, int rows)
 {
-    float s = 0, q = 0;
+    float s = 0, d = 0, q = 0;
 #pragma omp simd reduction(+ : s)
     for (int i = 0; i < rows; i++)
         s += x[i];
     s /= (float)rows;
-#pragma omp simd reduction(+ : q)
-    for (int i = 0; i < rows; i++)
+#pragma omp simd reduction(+ : d, q)
+    for (int i = 0; i < rows; i++) {
+        d += x[i] - s;
         q += (x[i] - s) * (x[i] - s);
-    *mean = s;
-    *m2 = q;
+    }
+    c->mean[0] = s;
+    c->off[0] = d;
+    c->square[0] = q;
 }
 
-static void join(int lanes, double seen, int rows, const float *mean, const float *m2, double *means, double *m2s)
+/* Adds a chunk of `rows` pixels to the `seen` ones. */
+static void join(const struct chunk *c, int lanes, double seen, int rows, double *means, double *m2s)
 {
     double share = rows / (seen + rows);
     for (int k = 0; k < lanes; k++) {
-        double d = mean[k] - means[k];
+        double off = (double)c->off[k] / rows, d = (double)c->mean[k] + off - means[k];
         means[k] += d * share;
-        m2s[k] += m2[k] + d * d * seen * share;
+        m2s[k] += fmax((double)c->square[k] - off * off * rows, 0) + d * d * seen * share;
     }
 }
 
 /* The n pixels of a panel, `seen` before it. */
 static void add_panel(const float *x, size_t n, int lanes, double seen, double *means, double *m2s)
 {
-    float mean[VEC], m2[VEC];
+    struct chunk c;
     for (size_t at = 0; at < n; at += CHUNK) {
         int rows = n - at < CHUNK ? (int)(n - at) : CHUNK;
         const float *x_at = x + at * (size_t)lanes;
-        for (int c = 0; c < lanes; c += VEC) {
-            int width = lanes - c < VEC ? lanes - c : VEC;
+        for (int k = 0; k < lanes; k += VEC) {
+            int width = lanes - k < VEC ? lanes - k : VEC;
             if (lanes == 1)
-                chunk_plane(x_at, rows, mean, m2);
+                chunk_plane(&c, x_at, rows);
             else if (width == VEC)
-                chunk_vec(x_at + c, rows, (size_t)lanes, mean, m2);
+                chunk_vec(&c, x_at + k, rows, (size_t)lanes);
             else
-                chunk_lanes(x_at + c, rows, width, (size_t)lanes, mean, m2);
-            join(width, seen + (double)at, rows, mean, m2, means + c, m2s + c);
+                chunk_lanes(&c, x_at + k, rows, width, (size_t)lanes);
+            join(&c, width, seen + (double)at, rows, means + k, m2s + k);
         }
     }
 }
@@ -107,7 +129,8 @@ void moments_of(const struct layout *l, const float *x, float *mean, float *var,
     }
     for (int i = 0; i < images; i++)
         for (int p = 0; p < panels; p++)
-            add_panel(x + layout_panel(l, i, p), n, l->lanes, (double)n * i, means + p * l->lanes, m2s + p * l->lanes);
+            add_panel(x + layout_panel(l, i, p), n, l->lanes, (double)n * i, means + p * l->lanes,
+                      m2s + p * l->lanes);
     for (int c = 0; c < padded; c++) {
         mean[c] = (float)means[c];
         var[c] = (float)(m2s[c] / count);

@@ -1,48 +1,48 @@
 /*
- * What works on each element alone: BN that isn't folded, Add, Relu, Clip, in one pass where they follow each other.
+ * What works on each element alone: BN that isn't folded, Add, Relu, Clip, in one pass where they follow each
+ * other.
  */
+#include <math.h>
 #include <string.h>
 
 #include "common/base/mem.h"
 #include "worker/engine/compile.h"
-#include "worker/engine/fold.h"
 
 /* INFER: the running statistics are constants. */
-static int set_running(struct step *s, const struct compile *c, int bn, struct err *e)
+static void set_running(struct step *s, const struct node *n, const struct params *p)
 {
-    const struct node *n = &c->g->nodes[bn];
-    double *a = mem_alloc((size_t)n->C, 2 * sizeof *a);
-    if (!a)
-        return err_set(e, ERR_NOMEM, "no memory for %d channels", n->C);
-    bn_affine(n, &c->w->of[bn], a, a + n->C);
-    for (int k = 0; k < n->C; k++) {
-        s->map.a[k] = (float)a[k];
-        s->map.b[k] = (float)a[n->C + k];
-    }
-    mem_free(a);
-    return 0;
+    memcpy(s->map.m, p->mean, (size_t)n->C * sizeof *p->mean);
+    for (int k = 0; k < n->C; k++)
+        s->map.a[k] = (float)((double)p->w[k] / sqrt((double)p->var[k] + (double)n->u.bn.eps));
 }
 
-/* BATCH: scale and shift wait for the batch's statistics. */
+/* BATCH: mean and scale wait for the batch's statistics. */
 static int set_batch(struct step *s, struct compile *c, int bn, struct err *e)
 {
     const struct node *n = &c->g->nodes[bn];
-    const struct params *p = &c->w->of[bn];
     size_t padded = (size_t)s->map.padded;
     s->kind = STEP_NORM;
     s->norm.bn = bn;
     s->norm.eps = n->u.bn.eps;
     s->norm.at = c->moments;
     s->norm.scale = mem_zalloc(padded, sizeof *s->norm.scale);
-    s->norm.shift = mem_zalloc(padded, sizeof *s->norm.shift);
-    if (!s->norm.scale || !s->norm.shift)
+    if (!s->norm.scale)
         return err_set(e, ERR_NOMEM, "no memory for %zu channels", padded);
-    memcpy(s->norm.scale, p->w, (size_t)n->C * sizeof *p->w);
-    if (p->b)
-        memcpy(s->norm.shift, p->b, (size_t)n->C * sizeof *p->b);
-    c->moments += 4 * padded;
+    memcpy(s->norm.scale, c->w->of[bn].w, (size_t)n->C * sizeof *s->norm.scale);
+    c->moments += 3 * padded;
     if (s->map.padded > c->widest)
         c->widest = s->map.padded;
+    return 0;
+}
+
+static int set_bn(struct step *s, struct compile *c, int bn, struct err *e)
+{
+    const struct params *p = &c->w->of[bn];
+    if (p->b)
+        memcpy(s->map.b, p->b, (size_t)c->g->nodes[bn].C * sizeof *p->b);
+    if (c->mode == ENGINE_BATCH)
+        return set_batch(s, c, bn, e);
+    set_running(s, &c->g->nodes[bn], p);
     return 0;
 }
 
@@ -75,7 +75,7 @@ int norm_compile(struct compile *c, int unit, struct err *e)
     if (rc == 0)
         rc = map_new(&s.map, &fx.l, u->act, e);
     if (rc == 0 && head->op == OP_BN)
-        rc = c->mode == ENGINE_BATCH ? set_batch(&s, c, u->head, e) : set_running(&s, c, u->head, e);
+        rc = set_bn(&s, c, u->head, e);
     if (rc < 0) {
         step_release(&s);
         return rc;

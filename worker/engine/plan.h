@@ -1,6 +1,6 @@
 /*
- * plan - where each activation lives. Buffers are live from the first step that touches them to the last; those that
- * are never live together may share bytes of one arena.
+ * plan - where each activation lives. Buffers are live from the first step that touches them to the last; those
+ * that are never live together may share bytes of one arena.
  */
 #ifndef WORKER_ENGINE_PLAN_H
 #define WORKER_ENGINE_PLAN_H

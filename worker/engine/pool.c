@@ -28,12 +28,13 @@ struct pool {
     int (*fn)(void *arg, int piece, int thread, struct err *e);
     void *arg;
     int failed; /* lowest piece that failed, or `pieces` */
+    int rc;     /* its error */
     struct err err;
 };
 
 /*
- * Pieces are begun in order, so when piece k has failed all before it have been begun, and nothing after it need be:
- * the lowest failure is known when all threads are done.
+ * Pieces are begun in order, so when piece k has failed all before it have been begun, and nothing after it need
+ * be: the lowest failure is known when all threads are done.
  */
 static void work(struct pool *p, int thread)
 {
@@ -46,6 +47,7 @@ static void work(struct pool *p, int thread)
         pthread_mutex_lock(&p->lock);
         if (rc < 0 && piece < p->failed) {
             p->failed = piece;
+            p->rc = rc;
             p->err = e;
         }
     }
@@ -142,7 +144,7 @@ int pool_run(struct pool *p, int pieces, int (*fn)(void *arg, int piece, int thr
     int rc = 0;
     if (p->failed < pieces) {
         *e = p->err;
-        rc = (int)e->code;
+        rc = p->rc;
     }
     pthread_mutex_unlock(&p->lock);
     return rc;

@@ -20,7 +20,8 @@ static struct stretch all_of(int n, int to)
 
 static struct stretch part(struct span s, int to)
 {
-    return (struct stretch){.from = s.begin, .step = s.step, .to = to, .n = (s.end - s.begin + s.step - 1) / s.step};
+    return (struct stretch){
+        .from = s.begin, .step = s.step, .to = to, .n = (s.end - s.begin + s.step - 1) / s.step};
 }
 
 static bool has_padding(const struct layout *l)

@@ -1,5 +1,6 @@
 /*
- * simd - SIMD_CLONES before a function compiles it once more for the wider vectors; the right one is picked when the program starts.
+ * simd - SIMD_CLONES before a function compiles it once more for the wider vectors; the right one is picked when
+ * the program starts.
  */
 #ifndef WORKER_ENGINE_SIMD_H
 #define WORKER_ENGINE_SIMD_H

@@ -13,29 +13,26 @@ void step_release(struct step *s)
     prim_free(s->prim);
     map_release(&s->map);
     mem_free(s->norm.scale);
-    mem_free(s->norm.shift);
     *s = (struct step){0};
 }
 
 static void run_norm(const struct step *s, const struct lent *with, const float *x, const float *r, float *y)
 {
     int padded = s->map.padded;
-    float *mean = with->moments + s->norm.at, *var = mean + padded, *a = var + padded, *b = a + padded;
+    float *mean = with->moments + s->norm.at, *var = mean + padded, *a = var + padded;
     moments_of(&s->l, x, mean, var, with->sums);
-    for (int c = 0; c < s->l.C; c++) { /* the lanes of padding stay zero */
+    for (int c = 0; c < s->l.C; c++) /* the lanes of padding stay zero */
         a[c] = s->norm.scale[c] / sqrtf(var[c] + s->norm.eps);
-        b[c] = s->norm.shift[c] - mean[c] * a[c];
-    }
-    map_run(&s->map, a, b, &s->l, y, x, r);
+    map_run(&s->map, mean, a, &s->l, y, x, r);
 }
 
 int step_run(const struct step *s, const struct lent *with, const float *x, const float *r, float *y, struct err *e)
 {
     switch (s->kind) {
     case STEP_PRIM:
-        return call_run(with->call, e);
+        return bound_run(with->call, e);
     case STEP_MAP:
-        map_run(&s->map, s->map.a, s->map.b, &s->l, y, x, r);
+        map_run(&s->map, s->map.m, s->map.a, &s->l, y, x, r);
         return 0;
     case STEP_NORM:
         run_norm(s, with, x, r, y);

@@ -9,11 +9,11 @@
 #include "worker/engine/map.h"
 
 enum step_kind {
-    STEP_PRIM,  /* y = prim(x) */
-    STEP_MAP,   /* y = map(x, r) */
-    STEP_NORM,  /* the same with scale and shift from the batch's own statistics */
-    STEP_CROP,  /* a box of x into y */
-    STEP_MEAN   /* y (N,C) = mean over the pixels of x */
+    STEP_PRIM, /* y = prim(x) */
+    STEP_MAP,  /* y = map(x, r) */
+    STEP_NORM, /* the same with scale and shift from the batch's own statistics */
+    STEP_CROP, /* a box of x into y */
+    STEP_MEAN  /* y (N,C) = mean over the pixels of x */
 };
 
 /* Buffers that belong to the caller of a forward pass. */
@@ -21,19 +21,19 @@ enum { BUF_NONE = -1, BUF_X = -2, BUF_Y = -3 };
 
 struct step {
     enum step_kind kind;
-    int node;     /* whose value it helps to make */
-    char *name;   /* that node's, owned */
-    bool conv;    /* a convolution primitive */
-    int x, r, y;  /* buffers; r: second operand or BUF_NONE */
+    int node;        /* whose value it helps to make */
+    char *name;      /* that node's, owned */
+    bool conv;       /* a convolution primitive */
+    int x, r, y;     /* buffers; r: second operand or BUF_NONE */
     struct layout l; /* of x (MAP, NORM, MEAN) */
     struct prim *prim;
     struct map map;
     struct crop crop;
-    struct { /* NORM: y = (x - mean) / sqrt(var + eps) * scale + shift */
-        int bn;              /* node */
+    struct {    /* NORM: y = (x - mean) / sqrt(var + eps) * scale + shift; the shift is the map's */
+        int bn; /* node */
         float eps;
-        float *scale, *shift; /* (padded), owned */
-        size_t at;           /* where a run keeps mean, var, a, b: four times `padded` floats from here */
+        float *scale; /* (padded), owned */
+        size_t at;    /* where a run keeps mean, var and the map's a: three times `padded` floats from here */
     } norm;
 };
 
@@ -43,7 +43,7 @@ void step_release(struct step *s);
 struct lent {
     float *moments; /* see norm.at; zero at first */
     double *sums;   /* twice the widest `padded` */
-    struct call *call;
+    struct bound *call;
 };
 
 /* x, r, y: the buffers' addresses. */

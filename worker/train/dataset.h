@@ -31,7 +31,10 @@ MUST_CHECK int dataset_load(struct dataset *d, enum data_kind kind, int split, c
                             struct err *e);
 void dataset_release(struct dataset *d);
 
-/* x (n,C,H,W) = (pixel - mean[c]) / std[c] of images index[0..n-1]; mean, std one a channel, as in struct recipe. NULL: 0, 1. */
+/*
+ * x (n,C,H,W) = (pixel - mean[c]) / std[c] of images index[0..n-1]; mean, std one a channel, as in struct recipe; a NULL
+ * stands for mean 0, std 1. At most 4 channels.
+ */
 void dataset_fill(const struct dataset *d, const int *index, int n, const double *mean, const double *std, float *x);
 
 /* Carves the training set by seed: `reward` and `calibrate` image indices (distinct, ascending within each list). ERR_INVALID when there are too few. */

@@ -73,7 +73,7 @@ create table espalier.searches (
 create table espalier.search_files (
     search bigint not null references espalier.searches on delete cascade,
     position integer not null check (position >= 0),
-    name text not null check (name <> '' and name !~ '/'),
+    name text not null check (name <> '' and name !~ '[/\n]'),
     hash bytea not null references espalier.blobs,
     size bigint not null check (size > 0),
     primary key (search, position),

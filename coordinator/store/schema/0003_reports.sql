@@ -93,7 +93,7 @@ begin
     return (
         select json_build_object(
                    'id', s.id, 'name', s.name, 'state', s.state, 'paused_from', s.paused_from, 'reason', s.reason,
-                   'created', s.created, 'started', s.started, 'finished', s.finished,
+                   'created', s.created, 'started', s.started, 'finished', s.finished, 'spec', s.spec,
                    'proposed', (select count(*) from espalier.candidates where search = s.id),
                    'evaluated', r.evaluated, 'failed', r.failed,
                    'dense', espalier.dense_json(s.id), 'best', espalier.best_json(s.id),

@@ -14,7 +14,7 @@ int main(void)
 {
     struct rng r;
     rng_init(&r, 1, "bench", 0);
-    struct agent *a = agent_new(S, &r);
+    struct agent *a = agent_new(S, 0, &r);
     struct batch b;
     batch_init(&b, S);
     for (int n = 0; n < AGENT_BATCH; n++) {

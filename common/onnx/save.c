@@ -1,0 +1,202 @@
+#include "common/onnx/save.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "common/onnx/build.h"
+
+#define LEAST_OPSET 13 /* the writers below follow it; their operators are the same up to the last */
+#define LAST_OPSET  17
+
+struct saver {
+    struct build b;
+    const struct graph *g;
+    const struct weights *w;
+    const char **names; /* (g->n) of all values, sorted */
+};
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/*
+ * The name of an initializer: VALUE.WHAT, lengthened while a value is called so. Two initializers can't meet,
+ * because no `what` holds a dot or an underscore.
+ */
+static const char *name_of(struct saver *s, const struct node *d, const char *what)
+{
+    const char *name = build_text(&s->b, "%s.%s", d->name, what);
+    while (bsearch(&name, s->names, (size_t)s->g->n, sizeof *s->names, by_name))
+        name = build_text(&s->b, "%s_", name);
+    return name;
+}
+
+static void read_floats(struct saver *s, Onnx__NodeProto *n, const struct node *d, const char *what, int rank,
+                        const int64_t *dims, const float *data)
+{
+    const char *name = name_of(s, d, what);
+    build_floats(&s->b, name, rank, dims, data);
+    build_read(&s->b, n, name);
+}
+
+static void read_list(struct saver *s, Onnx__NodeProto *n, const struct node *d, const char *what, const int64_t *v,
+                      int count)
+{
+    const char *name = name_of(s, d, what);
+    build_list(&s->b, name, v, count);
+    build_read(&s->b, n, name);
+}
+
+static void read_vector(struct saver *s, Onnx__NodeProto *n, const struct node *d, const char *what,
+                        const float *data)
+{
+    read_floats(s, n, d, what, 1, &(int64_t){d->C}, data);
+}
+
+static void write_window(struct saver *s, Onnx__NodeProto *n, const struct window *w, bool dilations)
+{
+    build_ints(&s->b, n, "kernel_shape", (int64_t[]){w->R, w->S}, 2);
+    build_ints(&s->b, n, "strides", (int64_t[]){w->stride_h, w->stride_w}, 2);
+    build_ints(&s->b, n, "pads", (int64_t[]){w->pad_t, w->pad_l, w->pad_b, w->pad_r}, 4);
+    if (dilations)
+        build_ints(&s->b, n, "dilations", (int64_t[]){w->dil_h, w->dil_w}, 2);
+}
+
+static void write_conv(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+{
+    const struct window *w = &d->u.conv.win;
+    int64_t C = s->g->nodes[d->in[0]].C / d->u.conv.groups;
+    read_floats(s, n, d, "weight", 4, (int64_t[]){d->C, C, w->R, w->S}, p->w);
+    if (d->u.conv.bias)
+        read_vector(s, n, d, "bias", p->b);
+    write_window(s, n, w, true);
+    build_int(&s->b, n, "group", d->u.conv.groups);
+}
+
+static void write_bn(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+{
+    read_vector(s, n, d, "scale", p->w);
+    read_vector(s, n, d, "bias", p->b);
+    read_vector(s, n, d, "mean", p->mean);
+    read_vector(s, n, d, "var", p->var);
+    build_float(&s->b, n, "epsilon", d->u.bn.eps);
+}
+
+static void write_gemm(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+{
+    read_floats(s, n, d, "weight", 2, (int64_t[]){d->C, s->g->nodes[d->in[0]].C}, p->w);
+    if (d->u.gemm.bias)
+        read_vector(s, n, d, "bias", p->b);
+    build_int(&s->b, n, "transB", 1);
+}
+
+static void write_clip(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+{
+    (void)p;
+    read_floats(s, n, d, "min", 0, NULL, &d->u.clip.lo);
+    read_floats(s, n, d, "max", 0, NULL, &d->u.clip.hi);
+}
+
+static void write_maxpool(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+{
+    (void)p;
+    write_window(s, n, &d->u.pool.win, true);
+}
+
+/* AveragePool has no dilations before opset 19, and graph nodes none either. */
+static void write_avgpool(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+{
+    (void)p;
+    write_window(s, n, &d->u.pool.win, false);
+    build_int(&s->b, n, "count_include_pad", d->u.pool.count_pad);
+}
+
+static void write_globalpool(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+{
+    (void)p;
+    if (!d->flat)
+        return;
+    build_ints(&s->b, n, "axes", (int64_t[]){2, 3}, 2);
+    build_int(&s->b, n, "keepdims", 0);
+}
+
+static void write_axis(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+{
+    (void)d;
+    (void)p;
+    build_int(&s->b, n, "axis", 1);
+}
+
+static void write_pad(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+{
+    (void)p;
+    int64_t flat[] = {0, d->u.pad.front, 0, d->u.pad.back};
+    int64_t all[] = {0, d->u.pad.front, d->u.pad.top,    d->u.pad.left,
+                     0, d->u.pad.back,  d->u.pad.bottom, d->u.pad.right};
+    read_list(s, n, d, "pads", d->flat ? flat : all, d->flat ? 4 : 8);
+}
+
+static void write_slice(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+{
+    (void)p;
+    int count = d->flat ? 1 : 3;
+    const struct span *c = &d->u.slice.c, *h = &d->u.slice.h, *w = &d->u.slice.w;
+    read_list(s, n, d, "starts", (int64_t[]){c->begin, h->begin, w->begin}, count);
+    read_list(s, n, d, "ends", (int64_t[]){c->end, h->end, w->end}, count);
+    read_list(s, n, d, "axes", (int64_t[]){1, 2, 3}, count);
+    read_list(s, n, d, "steps", (int64_t[]){c->step, h->step, w->step}, count);
+}
+
+/* Operators that aren't here have nothing to say beside their inputs. */
+static void (*const writers[OP_COUNT])(struct saver *, Onnx__NodeProto *, const struct node *,
+                                       const struct params *) = {
+    [OP_CONV] = write_conv,       [OP_BN] = write_bn,           [OP_CLIP] = write_clip,
+    [OP_MAXPOOL] = write_maxpool, [OP_AVGPOOL] = write_avgpool, [OP_GLOBALPOOL] = write_globalpool,
+    [OP_CONCAT] = write_axis,     [OP_PAD] = write_pad,         [OP_SLICE] = write_slice,
+    [OP_FLATTEN] = write_axis,    [OP_GEMM] = write_gemm,       [OP_SOFTMAX] = write_axis,
+};
+
+static void write_node(struct saver *s, int i)
+{
+    const struct node *d = &s->g->nodes[i];
+    if (d->op == OP_INPUT) {
+        build_input(&s->b, d->name, d->flat, d->C, d->H, d->W);
+        return;
+    }
+    /* A mean that is flat at once is what ReduceMean without keepdims makes; so one node stays one node. */
+    const char *op = d->op == OP_GLOBALPOOL && d->flat ? "ReduceMean" : op_name(d->op);
+    Onnx__NodeProto *n = build_node(&s->b, op, d->label, d->name);
+    for (int k = 0; k < d->n_in; k++)
+        build_read(&s->b, n, s->g->nodes[d->in[k]].name);
+    if (writers[d->op])
+        writers[d->op](s, n, d, &s->w->of[i]);
+}
+
+static int64_t opset_for(int64_t source)
+{
+    return source < LEAST_OPSET ? LEAST_OPSET : source > LAST_OPSET ? LAST_OPSET : source;
+}
+
+int onnx_save(const struct model *m, const struct onnx_meta *meta, int n_meta, struct buf *out, struct err *e)
+{
+    struct saver s = {.g = &m->graph, .w = &m->weights};
+    if (m->graph.output < 0 || m->weights.n != m->graph.n)
+        BUG("%d nodes, %d weights, output %d", m->graph.n, m->weights.n, m->graph.output);
+    s.names = xcalloc((size_t)m->graph.n, sizeof *s.names);
+    for (int i = 0; i < m->graph.n; i++)
+        s.names[i] = m->graph.nodes[i].name;
+    qsort(s.names, (size_t)m->graph.n, sizeof *s.names, by_name);
+    build_init(&s.b, opset_for(m->graph.opset), m->graph.name ? m->graph.name : "graph");
+    for (int i = 0; i < m->graph.n; i++)
+        write_node(&s, i);
+    const struct node *last = &m->graph.nodes[m->graph.output];
+    build_output(&s.b, last->name, last->flat, last->C, last->H, last->W);
+    for (int i = 0; i < n_meta; i++)
+        build_meta(&s.b, meta[i].key, meta[i].value);
+    int rc = build_pack(&s.b, out, e);
+    build_release(&s.b);
+    free(s.names);
+    return rc;
+}

@@ -1,0 +1,270 @@
+/*
+ * engine_net - small nets in a line a node, and how the engine's numbers are compared with its naive twin's.
+ */
+#ifndef TESTS_UNIT_ENGINE_NET_H
+#define TESTS_UNIT_ENGINE_NET_H
+
+#include <check.h>
+#include <stdio.h>
+
+#include "common/base/rng.h"
+#include "tests/unit/naive.h"
+
+#define NEAR 1e-4
+
+/* ---- building nets ---- */
+
+struct net {
+    struct model m;
+    struct rng rng;
+    int last; /* newest node */
+};
+
+static inline int add(struct net *n, struct node proto)
+{
+    struct err e;
+    char name[32];
+    snprintf(name, sizeof name, "n%d", n->m.graph.n);
+    proto.name = name;
+    proto.label = name;
+    n->last = graph_add(&n->m.graph, &proto, &e);
+    ck_assert_msg(n->last >= 0, "%s", n->last < 0 ? e.text : "");
+    n->m.graph.output = n->last;
+    return n->last;
+}
+
+static inline int input(struct net *n, int C, int H, int W)
+{
+    return add(n, (struct node){.op = OP_INPUT, .C = C, .H = H, .W = W});
+}
+
+static inline struct window window(int R, int stride, int pad)
+{
+    return (struct window){.R = R,
+                           .S = R,
+                           .stride_h = stride,
+                           .stride_w = stride,
+                           .dil_h = 1,
+                           .dil_w = 1,
+                           .pad_t = pad,
+                           .pad_l = pad,
+                           .pad_b = pad,
+                           .pad_r = pad};
+}
+
+static inline int conv_win(struct net *n, int x, int K, struct window w, int groups, bool bias)
+{
+    struct node p = {.op = OP_CONV, .n_in = 1, .in = &x, .C = K};
+    p.u.conv.win = w;
+    p.u.conv.groups = groups;
+    p.u.conv.bias = bias;
+    return add(n, p);
+}
+
+static inline int conv(struct net *n, int x, int K, int R, int stride)
+{
+    return conv_win(n, x, K, window(R, stride, R / 2), 1, false);
+}
+
+static inline int unary(struct net *n, enum op op, int x)
+{
+    return add(n, (struct node){.op = op, .n_in = 1, .in = &x});
+}
+
+static inline int relu(struct net *n, int x)
+{
+    return unary(n, OP_RELU, x);
+}
+
+static inline int bn(struct net *n, int x)
+{
+    struct node p = {.op = OP_BN, .n_in = 1, .in = &x};
+    p.u.bn.eps = 1e-5F;
+    return add(n, p);
+}
+
+static inline int clip(struct net *n, int x, float lo, float hi)
+{
+    struct node p = {.op = OP_CLIP, .n_in = 1, .in = &x};
+    p.u.clip.lo = lo;
+    p.u.clip.hi = hi;
+    return add(n, p);
+}
+
+static inline int sum(struct net *n, int a, int b)
+{
+    int in[] = {a, b};
+    return add(n, (struct node){.op = OP_ADD, .n_in = 2, .in = in});
+}
+
+static inline int concat(struct net *n, int a, int b, int c)
+{
+    int in[] = {a, b, c};
+    return add(n, (struct node){.op = OP_CONCAT, .n_in = c < 0 ? 2 : 3, .in = in});
+}
+
+static inline int pool(struct net *n, enum op op, int x, struct window w, bool count_pad)
+{
+    struct node p = {.op = op, .n_in = 1, .in = &x};
+    p.u.pool.win = w;
+    p.u.pool.count_pad = count_pad;
+    return add(n, p);
+}
+
+static inline int pad(struct net *n, int x, int front, int back, int spatial)
+{
+    struct node p = {.op = OP_PAD, .n_in = 1, .in = &x};
+    p.u.pad.front = front;
+    p.u.pad.back = back;
+    p.u.pad.top = spatial;
+    p.u.pad.right = 2 * spatial;
+    return add(n, p);
+}
+
+static inline int slice(struct net *n, int x, struct span c, int step)
+{
+    struct node p = {.op = OP_SLICE, .n_in = 1, .in = &x};
+    p.u.slice.c = c;
+    p.u.slice.h = (struct span){0, n->m.graph.nodes[x].H, step};
+    p.u.slice.w = (struct span){step - 1, n->m.graph.nodes[x].W, step};
+    return add(n, p);
+}
+
+static inline int gemm(struct net *n, int x, int K, bool bias)
+{
+    struct node p = {.op = OP_GEMM, .n_in = 1, .in = &x, .C = K};
+    p.u.gemm.bias = bias;
+    return add(n, p);
+}
+
+static inline int tail(struct net *n, int x, int K) /* pool, flatten, gemm */
+{
+    return gemm(n, unary(n, OP_FLATTEN, unary(n, OP_GLOBALPOOL, x)), K, true);
+}
+
+static inline void fill(struct rng *r, float *p, size_t n, double mean, double sd)
+{
+    for (size_t i = 0; p && i < n; i++)
+        p[i] = (float)(mean + sd * rng_normal(r));
+}
+
+static inline void draw_weights(struct net *n)
+{
+    struct err e;
+    ck_assert_int_eq(weights_new(&n->m.weights, &n->m.graph, &e), 0);
+    for (int i = 0; i < n->m.graph.n; i++) {
+        struct params *p = &n->m.weights.of[i];
+        bool norm = n->m.graph.nodes[i].op == OP_BN;
+        double fan = p->n_w ? (double)p->n_w / n->m.graph.nodes[i].C : 1;
+        fill(&n->rng, p->w, p->n_w, norm ? 1 : 0, norm ? 0.2 : sqrt(2 / fan));
+        fill(&n->rng, p->b, p->n_b, 0.1, 0.3);
+        fill(&n->rng, p->mean, p->n_b, 0, 0.3);
+        for (size_t c = 0; p->var && c < p->n_b; c++)
+            p->var[c] = (float)(0.5 + rng_uniform(&n->rng));
+    }
+}
+
+/* ---- comparing ---- */
+
+static inline float *draw_images(struct rng *r, const struct graph *g, int N)
+{
+    size_t floats = (size_t)N * naive_image(&g->nodes[0]);
+    float *x = xcalloc(floats, sizeof *x);
+    fill(r, x, floats, 0.2, 1);
+    return x;
+}
+
+static inline void must(int rc, const struct err *e)
+{
+    ck_assert_msg(rc == 0, "%s", rc < 0 ? e->text : "");
+}
+
+static inline void compare_stats(const struct naive *t, const struct engine_run *run, const char *what)
+{
+    for (int i = 0; i < t->g->n; i++) {
+        const float *mean, *var;
+        if (t->g->nodes[i].op != OP_BN)
+            continue;
+        engine_stats(run, i, &mean, &var);
+        size_t C = (size_t)t->g->nodes[i].C;
+        double scale = 0;
+        for (size_t c = 0; c < C; c++)
+            scale = fmax(scale, sqrt(t->var[i][c]));
+        for (size_t c = 0; c < C; c++)
+            ck_assert_msg(fabs((double)mean[c] - t->mean[i][c]) <= NEAR * (scale + fabs(t->mean[i][c])),
+                          "%s: mean of channel %zu at node %d: %g, not %g", what, c, i, (double)mean[c],
+                          t->mean[i][c]);
+        ck_assert_msg(naive_distance(var, t->var[i], C) < NEAR, "%s: variance at node %d", what, i);
+    }
+}
+
+static inline void compare_tap(const struct naive *t, struct engine_run *run, int node, const char *what)
+{
+    struct err e;
+    size_t floats = (size_t)t->N * naive_image(&t->g->nodes[node]);
+    float *v = xcalloc(floats, sizeof *v);
+    must(engine_tap(run, node, v, &e), &e);
+    double d = naive_distance(v, t->value[node], floats);
+    ck_assert_msg(d < NEAR, "%s: tap of node %d (%s) is off by %g", what, node, op_name(t->g->nodes[node].op), d);
+    free(v);
+}
+
+/* Output, taps and statistics; twice with one run, so that whatever the first pass left behind shows. */
+static inline void compare(const struct net *n, const struct naive *t, const float *x, const int *taps, int n_taps,
+                           const char *what)
+{
+    struct engine *eng;
+    struct engine_run *run;
+    struct err e;
+    const struct graph *g = &n->m.graph;
+    size_t floats = (size_t)t->N * naive_image(&g->nodes[g->output]);
+    float *y = xcalloc(floats, sizeof *y);
+    must(engine_new(&eng, g, &n->m.weights, t->N, t->mode, taps, n_taps, &e), &e);
+    must(engine_run_new(&run, eng, &e), &e);
+    for (int pass = 0; pass < 2; pass++) {
+        memset(y, 0xff, floats * sizeof *y);
+        must(engine_forward(run, x, y, &e), &e);
+        double d = naive_distance(y, t->value[g->output], floats);
+        ck_assert_msg(d < NEAR, "%s: mode %d, %d taps, pass %d: off by %g", what, (int)t->mode, n_taps, pass, d);
+    }
+    for (int i = 0; i < n_taps; i++)
+        compare_tap(t, run, taps[i], what);
+    if (t->mode == ENGINE_BATCH)
+        compare_stats(t, run, what);
+    engine_run_free(run);
+    engine_free(eng);
+    free(y);
+}
+
+/* Both modes; without taps, with some, with all. */
+static inline void compare_modes(struct net *n, int N, const char *what)
+{
+    const struct graph *g = &n->m.graph;
+    float *x = draw_images(&n->rng, g, N);
+    int *taps = xcalloc((size_t)g->n, sizeof *taps), some = 0;
+    for (int mode = ENGINE_INFER; mode <= ENGINE_BATCH; mode++) {
+        struct naive t;
+        naive_run(&t, g, &n->m.weights, N, (enum engine_mode)mode, x);
+        compare(n, &t, x, NULL, 0, what);
+        some = 0;
+        for (int i = 0; i < g->n; i++)
+            if (rng_below(&n->rng, 3) == 0)
+                taps[some++] = i;
+        compare(n, &t, x, taps, some, what);
+        for (int i = 0; i < g->n; i++)
+            taps[i] = i;
+        compare(n, &t, x, taps, g->n, what);
+        naive_release(&t);
+    }
+    free(taps);
+    free(x);
+}
+
+static inline void net_init(struct net *n, uint64_t seed, const char *what)
+{
+    *n = (struct net){0};
+    graph_init(&n->m.graph);
+    rng_init(&n->rng, seed, what, 0);
+}
+
+#endif

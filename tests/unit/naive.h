@@ -1,0 +1,240 @@
+/*
+ * naive - the engine's twin: every layer kind as plain loops over (N,C,H,W) in double, as its definition reads.
+ * Slow, and meant to be obvious; shared by the tests that need a second opinion.
+ */
+#ifndef TESTS_UNIT_NAIVE_H
+#define TESTS_UNIT_NAIVE_H
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "worker/engine/engine.h"
+
+struct naive {
+    const struct graph *g;
+    const struct weights *w;
+    int N;
+    enum engine_mode mode;
+    double **value;       /* (nodes)(N,C,H,W) */
+    double **mean, **var; /* (nodes)(C) of BN nodes: BATCH mode's statistics */
+};
+
+static inline size_t naive_image(const struct node *n)
+{
+    return (size_t)n->C * (size_t)n->H * (size_t)n->W;
+}
+
+static inline double *naive_at(double *v, const struct node *n, int i, int c, int h, int w)
+{
+    return &v[(((size_t)i * (size_t)n->C + (size_t)c) * (size_t)n->H + (size_t)h) * (size_t)n->W + (size_t)w];
+}
+
+/* The pixel, or zero outside. */
+static inline double naive_pixel(double *v, const struct node *n, int i, int c, int h, int w)
+{
+    return h < 0 || w < 0 || h >= n->H || w >= n->W ? 0 : *naive_at(v, n, i, c, h, w);
+}
+
+static inline double naive_conv(const struct naive *t, int id, int i, int k, int p, int q)
+{
+    const struct node *y = &t->g->nodes[id], *x = &t->g->nodes[y->in[0]];
+    const struct window *w = &y->u.conv.win;
+    int per = x->C / y->u.conv.groups, first = k / (y->C / y->u.conv.groups) * per;
+    const float *w_k = t->w->of[id].w + (size_t)k * (size_t)(per * w->R * w->S);
+    double s = t->w->of[id].b ? (double)t->w->of[id].b[k] : 0;
+    for (int c = 0; c < per; c++)
+        for (int r = 0; r < w->R; r++)
+            for (int j = 0; j < w->S; j++)
+                s += (double)w_k[(c * w->R + r) * w->S + j] *
+                     naive_pixel(t->value[y->in[0]], x, i, first + c, p * w->stride_h - w->pad_t + r * w->dil_h,
+                                 q * w->stride_w - w->pad_l + j * w->dil_w);
+    return s;
+}
+
+static inline double naive_pool(const struct naive *t, int id, int i, int c, int p, int q)
+{
+    const struct node *y = &t->g->nodes[id], *x = &t->g->nodes[y->in[0]];
+    const struct window *w = &y->u.pool.win;
+    double sum = 0, most = -DBL_MAX;
+    int seen = 0;
+    for (int r = 0; r < w->R; r++)
+        for (int j = 0; j < w->S; j++) {
+            int h = p * w->stride_h - w->pad_t + r * w->dil_h, v = q * w->stride_w - w->pad_l + j * w->dil_w;
+            if (h < 0 || v < 0 || h >= x->H || v >= x->W)
+                continue;
+            double at = *naive_at(t->value[y->in[0]], x, i, c, h, v);
+            sum += at;
+            most = at > most ? at : most;
+            seen++;
+        }
+    if (y->op == OP_MAXPOOL)
+        return most;
+    return sum / (y->u.pool.count_pad ? w->R * w->S : seen);
+}
+
+static inline double naive_mean(const struct naive *t, const struct node *x, double *v, int i, int c)
+{
+    double s = 0;
+    (void)t;
+    for (int h = 0; h < x->H; h++)
+        for (int w = 0; w < x->W; w++)
+            s += *naive_at(v, x, i, c, h, w);
+    return s / (x->H * x->W);
+}
+
+static inline double naive_concat(const struct naive *t, const struct node *y, int i, int c, int h, int w)
+{
+    int k = 0;
+    while (c >= t->g->nodes[y->in[k]].C)
+        c -= t->g->nodes[y->in[k++]].C;
+    return *naive_at(t->value[y->in[k]], &t->g->nodes[y->in[k]], i, c, h, w);
+}
+
+static inline double naive_gemm(const struct naive *t, int id, int i, int k)
+{
+    const struct node *y = &t->g->nodes[id];
+    int C = t->g->nodes[y->in[0]].C;
+    double s = t->w->of[id].b ? (double)t->w->of[id].b[k] : 0;
+    for (int c = 0; c < C; c++)
+        s += (double)t->w->of[id].w[(size_t)k * (size_t)C + (size_t)c] *
+             t->value[y->in[0]][(size_t)i * (size_t)C + (size_t)c];
+    return s;
+}
+
+static inline double naive_softmax(const struct naive *t, const struct node *y, int i, int c)
+{
+    const double *x = t->value[y->in[0]] + (size_t)i * (size_t)y->C;
+    double most = x[0], s = 0;
+    for (int k = 1; k < y->C; k++)
+        most = x[k] > most ? x[k] : most;
+    for (int k = 0; k < y->C; k++)
+        s += exp(x[k] - most);
+    return exp(x[c] - most) / s;
+}
+
+static inline double naive_bn(const struct naive *t, int id, int i, int c, int h, int w)
+{
+    const struct node *y = &t->g->nodes[id];
+    const struct params *p = &t->w->of[id];
+    bool batch = t->mode == ENGINE_BATCH;
+    double mean = batch ? t->mean[id][c] : (double)p->mean[c], var = batch ? t->var[id][c] : (double)p->var[c];
+    double x = *naive_at(t->value[y->in[0]], y, i, c, h, w);
+    return (x - mean) / sqrt(var + (double)y->u.bn.eps) * (double)p->w[c] + (p->b ? (double)p->b[c] : 0);
+}
+
+static inline double naive_element(const struct naive *t, int id, int i, int c, int h, int w)
+{
+    const struct node *y = &t->g->nodes[id], *x = &t->g->nodes[y->in[0]];
+    double *v = t->value[y->in[0]];
+    switch (y->op) {
+    case OP_CONV:
+        return naive_conv(t, id, i, c, h, w);
+    case OP_BN:
+        return naive_bn(t, id, i, c, h, w);
+    case OP_RELU:
+        return fmax(*naive_at(v, x, i, c, h, w), 0);
+    case OP_CLIP:
+        return fmin(fmax(*naive_at(v, x, i, c, h, w), (double)y->u.clip.lo), (double)y->u.clip.hi);
+    case OP_MAXPOOL:
+    case OP_AVGPOOL:
+        return naive_pool(t, id, i, c, h, w);
+    case OP_GLOBALPOOL:
+        return naive_mean(t, x, v, i, c);
+    case OP_ADD:
+        return *naive_at(v, x, i, c, h, w) + *naive_at(t->value[y->in[1]], x, i, c, h, w);
+    case OP_CONCAT:
+        return naive_concat(t, y, i, c, h, w);
+    case OP_PAD:
+        c -= y->u.pad.front;
+        return c < 0 || c >= x->C ? 0 : naive_pixel(v, x, i, c, h - y->u.pad.top, w - y->u.pad.left);
+    case OP_SLICE:
+        return *naive_at(v, x, i, y->u.slice.c.begin + c * y->u.slice.c.step,
+                         y->u.slice.h.begin + h * y->u.slice.h.step, y->u.slice.w.begin + w * y->u.slice.w.step);
+    case OP_FLATTEN:
+        return v[(size_t)i * naive_image(x) + (size_t)c];
+    case OP_GEMM:
+        return naive_gemm(t, id, i, c);
+    case OP_SOFTMAX:
+        return naive_softmax(t, y, i, c);
+    default:
+        BUG("no naive %s", op_name(y->op));
+    }
+}
+
+static inline void naive_statistics(struct naive *t, int id)
+{
+    const struct node *x = &t->g->nodes[t->g->nodes[id].in[0]];
+    double *v = t->value[t->g->nodes[id].in[0]];
+    for (int c = 0; c < x->C; c++) {
+        double s = 0, q = 0;
+        for (int i = 0; i < t->N; i++)
+            s += naive_mean(t, x, v, i, c);
+        t->mean[id][c] = s / t->N;
+        for (int i = 0; i < t->N; i++)
+            for (int h = 0; h < x->H; h++)
+                for (int w = 0; w < x->W; w++)
+                    q += pow(*naive_at(v, x, i, c, h, w) - t->mean[id][c], 2);
+        t->var[id][c] = q / ((double)t->N * x->H * x->W);
+    }
+}
+
+static inline void naive_node(struct naive *t, int id)
+{
+    const struct node *y = &t->g->nodes[id];
+    if (y->op == OP_BN && t->mode == ENGINE_BATCH)
+        naive_statistics(t, id);
+    for (int i = 0; i < t->N; i++)
+        for (int c = 0; c < y->C; c++)
+            for (int h = 0; h < y->H; h++)
+                for (int w = 0; w < y->W; w++)
+                    *naive_at(t->value[id], y, i, c, h, w) = naive_element(t, id, i, c, h, w);
+}
+
+/* Every node's value for the images x (N,C,H,W). */
+static inline void naive_run(struct naive *t, const struct graph *g, const struct weights *w, int N,
+                             enum engine_mode mode, const float *x)
+{
+    size_t n = (size_t)g->n;
+    *t = (struct naive){.g = g, .w = w, .N = N, .mode = mode};
+    t->value = xcalloc(n, sizeof *t->value);
+    t->mean = xcalloc(n, sizeof *t->mean);
+    t->var = xcalloc(n, sizeof *t->var);
+    for (int id = 0; id < g->n; id++) {
+        size_t floats = (size_t)N * naive_image(&g->nodes[id]);
+        t->value[id] = xcalloc(floats, sizeof **t->value);
+        t->mean[id] = xcalloc((size_t)g->nodes[id].C, sizeof **t->mean);
+        t->var[id] = xcalloc((size_t)g->nodes[id].C, sizeof **t->var);
+        for (size_t i = 0; id == 0 && i < floats; i++)
+            t->value[0][i] = (double)x[i];
+        if (id > 0)
+            naive_node(t, id);
+    }
+}
+
+static inline void naive_release(struct naive *t)
+{
+    for (int id = 0; id < t->g->n; id++) {
+        free(t->value[id]);
+        free(t->mean[id]);
+        free(t->var[id]);
+    }
+    free(t->value);
+    free(t->mean);
+    free(t->var);
+}
+
+/* Largest distance between the two, as a fraction of the largest number in `want`. */
+static inline double naive_distance(const float *got, const double *want, size_t n)
+{
+    double most = 1e-6, off = 0;
+    for (size_t i = 0; i < n; i++) {
+        most = fmax(most, fabs(want[i]));
+        off = isfinite(got[i]) ? fmax(off, fabs((double)got[i] - want[i])) : INFINITY;
+    }
+    return off / most;
+}
+
+#endif

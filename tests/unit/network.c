@@ -1,0 +1,229 @@
+/* The agent's networks: gradients against finite differences, Adam against PyTorch's, DDPG on a task whose answer is known. */
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "coordinator/policy/adam.h"
+#include "coordinator/policy/agent.h"
+#include "coordinator/policy/network.h"
+
+enum { N = 7, D = 5, H = 11 };
+
+/* sum of c[n] y[n], in double over the float network */
+static double weighted(const struct network *w, const float *x, const float *c, struct trace *t)
+{
+    float y[N];
+    double sum = 0;
+    network_forward(w, y, x, N, t);
+    for (int n = 0; n < N; n++)
+        sum += (double)c[n] * (double)y[n];
+    return sum;
+}
+
+static double slope(const struct network *w, float *at, const float *x, const float *c, struct trace *t)
+{
+    const float was = *at, h = 1e-2f;
+    *at = was + h;
+    double up = weighted(w, x, c, t);
+    *at = was - h;
+    double down = weighted(w, x, c, t);
+    *at = was;
+    return (up - down) / (2 * (double)h);
+}
+
+START_TEST(gradients_are_slopes)
+{
+    struct rng r;
+    struct network w;
+    struct trace t;
+    float x[N * D], c[N], y[N], dx[N * D], *dp;
+    rng_init(&r, 3, "gradient", 0);
+    network_init(&w, D, H);
+    trace_init(&t, N, H);
+    dp = xcalloc(w.n, sizeof *dp);
+    for (size_t i = 0; i < w.n; i++)
+        w.p[i] = (float)(0.5 * rng_normal(&r));
+    for (int i = 0; i < N * D; i++)
+        x[i] = (float)rng_normal(&r);
+    for (int n = 0; n < N; n++)
+        c[n] = (float)rng_normal(&r);
+    for (size_t i = 0; i < w.n; i++)
+        dp[i] = 1e6f; /* gradients overwrite */
+    network_forward(&w, y, x, N, &t);
+    network_backward(&w, dp, dx, c, x, N, &t);
+
+    int off = 0; /* where a step of the difference crosses a kink of a ReLU */
+    for (size_t i = 0; i < w.n; i++)
+        off += fabs(slope(&w, w.p + i, x, c, &t) - (double)dp[i]) > 2e-3 * (1 + fabs((double)dp[i]));
+    ck_assert_int_le(off, (int)w.n / 20);
+    off = 0;
+    for (int i = 0; i < N * D; i++)
+        off += fabs(slope(&w, x + i, x, c, &t) - (double)dx[i]) > 2e-3 * (1 + fabs((double)dx[i]));
+    ck_assert_int_le(off, N * D / 10);
+    free(dp);
+    trace_release(&t);
+    network_release(&w);
+}
+END_TEST
+
+/* The network once more, one unit after the other. */
+START_TEST(forward_is_its_naive_twin)
+{
+    struct rng r;
+    struct network w;
+    struct trace t;
+    float x[N * D], y[N];
+    rng_init(&r, 4, "forward", 0);
+    network_init(&w, D, H);
+    trace_init(&t, N + 3, H);
+    network_draw(&w, &r);
+    for (int i = 0; i < N * D; i++)
+        x[i] = (float)rng_normal(&r);
+    network_forward(&w, y, x, N, &t);
+    const float *w1 = w.p, *b1 = w1 + H * D, *w2 = b1 + H, *b2 = w2 + H * H, *w3 = b2 + H, *b3 = w3 + H;
+    for (int n = 0; n < N; n++) {
+        double h1[H], h2[H], out = (double)*b3;
+        for (int k = 0; k < H; k++) {
+            h1[k] = (double)b1[k];
+            for (int i = 0; i < D; i++)
+                h1[k] += (double)w1[k * D + i] * (double)x[n * D + i];
+            h1[k] = fmax(h1[k], 0);
+        }
+        for (int k = 0; k < H; k++) {
+            h2[k] = (double)b2[k];
+            for (int i = 0; i < H; i++)
+                h2[k] += (double)w2[k * H + i] * h1[i];
+            out += (double)w3[k] * fmax(h2[k], 0);
+        }
+        ck_assert_double_eq_tol((double)y[n], out, 1e-6);
+    }
+    trace_release(&t);
+    network_release(&w);
+}
+END_TEST
+
+static void read_line(FILE *f, float *x, int n)
+{
+    for (int i = 0; i < n; i++)
+        ck_assert_int_eq(fscanf(f, "%f", x + i), 1);
+}
+
+START_TEST(adam_walks_as_pytorchs)
+{
+    const char *dir = getenv("ESPALIER_TESTS");
+    char path[512];
+    snprintf(path, sizeof path, "%s/golden/adam.txt", dir ? dir : "tests");
+    FILE *f = fopen(path, "r");
+    ck_assert_msg(f != NULL, "could not open %s", path);
+    int n, steps;
+    ck_assert_int_eq(fscanf(f, "%d %d", &n, &steps), 2);
+    ck_assert(n == 8 && steps == 40);
+    float p[8], g[8], want[8];
+    struct adam a;
+    adam_init(&a, (size_t)n, 1e-3);
+    read_line(f, p, n);
+    for (int s = 0; s < steps; s++) {
+        read_line(f, g, n);
+        read_line(f, want, n);
+        adam_step(&a, p, g);
+        for (int i = 0; i < n; i++)
+            ck_assert_msg(fabsf(p[i] - want[i]) <= 2e-6f * fmaxf(1, fabsf(want[i])), "step %d, %d: %.9g, not %.9g", s, i,
+                          (double)p[i], (double)want[i]);
+    }
+    adam_release(&a);
+    fclose(f);
+}
+END_TEST
+
+/* Episodes of one step: reward -(a - s_0)^2, so the actor has to say s_0. */
+static void bandit(struct batch *b, struct rng *r)
+{
+    for (int n = 0; n < AGENT_BATCH; n++) {
+        for (int i = 0; i < 3; i++)
+            b->s[n * 3 + i] = b->s2[n * 3 + i] = (float)rng_uniform(r);
+        b->a[n] = (float)rng_uniform(r);
+        b->r[n] = -powf(b->a[n] - b->s[n * 3], 2);
+        b->going[n] = 0;
+    }
+}
+
+START_TEST(agent_learns_a_bandit)
+{
+    struct rng r;
+    rng_init(&r, 5, "bandit", 0);
+    struct agent *a = agent_new(3, 0, &r);
+    struct batch b;
+    batch_init(&b, 3);
+    for (int i = 0; i < 1500; i++) {
+        bandit(&b, &r);
+        agent_update(a, &b);
+    }
+    float s[15], act[5];
+    for (int i = 0; i < 5; i++) {
+        s[3 * i] = 0.1f + 0.2f * (float)i;
+        s[3 * i + 1] = s[3 * i + 2] = 0.5f;
+    }
+    agent_act(a, act, s, 5);
+    for (int i = 0; i < 5; i++)
+        ck_assert_double_eq_tol((double)act[i], (double)s[3 * i], 0.1);
+    batch_release(&b);
+    agent_free(a);
+}
+END_TEST
+
+START_TEST(agent_goes_on_from_its_bytes)
+{
+    struct rng r, r2;
+    struct batch b;
+    struct buf bytes = {0}, one = {0}, two = {0};
+    rng_init(&r, 6, "bytes", 0);
+    struct agent *a = agent_new(3, 0, &r), *copy = agent_new(3, 0, &r);
+    batch_init(&b, 3);
+    for (int i = 0; i < 5; i++) {
+        bandit(&b, &r);
+        agent_update(a, &b);
+    }
+    agent_save(a, &(struct writer){&bytes});
+    struct reader in = {.p = bytes.p, .left = bytes.n};
+    agent_restore(copy, &in);
+    ck_assert(reader_fine(&in) && in.left == 0);
+    r2 = r;
+    for (int i = 0; i < 5; i++) {
+        bandit(&b, &r);
+        agent_update(a, &b);
+        bandit(&b, &r2);
+        agent_update(copy, &b);
+    }
+    agent_save(a, &(struct writer){&one});
+    agent_save(copy, &(struct writer){&two});
+    ck_assert(one.n == two.n && memcmp(one.p, two.p, one.n) == 0);
+    ck_assert(memcmp(one.p, bytes.p, one.n) != 0);
+    batch_release(&b);
+    agent_free(a);
+    agent_free(copy);
+    buf_release(&bytes);
+    buf_release(&one);
+    buf_release(&two);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("network");
+    TCase *t = tcase_create("network");
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, gradients_are_slopes);
+    tcase_add_test(t, forward_is_its_naive_twin);
+    tcase_add_test(t, adam_walks_as_pytorchs);
+    tcase_add_test(t, agent_learns_a_bandit);
+    tcase_add_test(t, agent_goes_on_from_its_bytes);
+    suite_add_tcase(s, t);
+    SRunner *run = srunner_create(s);
+    srunner_run_all(run, CK_NORMAL);
+    int bad = srunner_ntests_failed(run) > 0 || srunner_ntests_run(run) == 0;
+    srunner_free(run);
+    return bad;
+}

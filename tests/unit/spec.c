@@ -1,0 +1,229 @@
+/* The spec's parser: what it refuses and with which line, what it takes, what it fills in. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "coordinator/spec.h"
+
+#define H "spec_version: 1\nname: x\nmodel: m.onnx\n"
+#define S "data: {kind: synthetic}\n"
+#define B "budgets: {flops: [0.5]}\n"
+#define G H S B
+
+static const struct {
+    const char *yaml, *line;
+} bad[] = {
+    {"", "spec: is empty"},
+    {"# nothing but a comment\n", "spec: is empty"},
+    {"just words\n", "spec: must be a mapping, not one value"},
+    {"- a\n- b\n", "spec: must be a mapping, not a list"},
+    {"[[[[[[[[[[1]]]]]]]]]]\n", "spec line 1: nested more than 8 deep"},
+    {"spec_version: 1\n\tname: x\n", "spec line 2: found a tab character that violates indentation"},
+    {"spec_version: 1\nname: \"x\n", "spec line 3: found unexpected end of stream"},
+    {"spec_version: 1\nname: a: b\n", "spec line 2: mapping values are not allowed in this context"},
+    {"%YAML 3.0\n---\nname: x\n", "spec line 1: found incompatible YAML document"},
+    {"spec_version: 1\nname: &n x\nmodel: *n\n", "spec line 3: aliases such as *n aren't accepted"},
+    {"spec_version: 1\n? [name]\n: x\n", "spec line 2: a key must be one value"},
+    {G "---\nname: y\n", "spec line 6: a second document begins here"},
+    {"spec_version: 1\nnam: x\n", "spec line 2: unknown key \"nam\": did you mean \"name\"?"},
+    {H "serch: {}\n", "spec line 4: unknown key \"serch\": did you mean \"search\"?"},
+    {H "search: {polcy: ddpg}\n", "spec line 4: unknown key \"polcy\" in \"search\": did you mean \"policy\"?"},
+    {H "search:\n  policy: ddpg\n  epsodes: 3\n",
+     "spec line 6: unknown key \"epsodes\" in \"search\": did you mean \"episodes\"?"},
+    {H "finish: {distill: {temprature: 4}}\n",
+     "spec line 4: unknown key \"temprature\" in \"distill\": did you mean \"temperature\"?"},
+    {H "finetune: {epoch: 0}\n", "spec line 4: unknown key \"epoch\" in \"finetune\": did you mean \"epochs\"?"},
+    {H "name: y\n", "spec line 4: key \"name\" stands twice"},
+    {H "data:\n  kind: synthetic\n  path: a\n  kind: idx\n", "spec line 7: key \"kind\" stands twice"},
+    {"spec_version: 1\nname: [x]\n", "spec line 2: \"name\": must be one value, not a list"},
+    {H "data: cifar10\n", "spec line 4: \"data\": must be a mapping, not one value"},
+    {H "cut:\n  groups:\n    all: true\n", "spec line 6: \"groups\": must be one value, not a mapping"},
+    {H "budgets: {flops: 0.5}\n", "spec line 4: \"flops\": must be a list, not one value"},
+    {H "budgets: {flops: []}\n", "spec line 4: \"flops\": is an empty list"},
+    {H "budgets: {flops: [0.5, [0.7]]}\n", "spec line 4: an entry of \"flops\": must be one value, not a list"},
+    {H "budgets: {flops: [.1, .11, .12, .13, .14, .15, .16, .17, .18, .19, .2, .21, .22, .23, .24, .25, .26]}\n",
+     "spec line 4: \"flops\": more than 16 entries"},
+    {"name: x\n", "spec: spec_version is missing: must be 1"},
+    {"spec_version: 2\nname: x\n", "spec: spec_version 2: must be 1"},
+    {"spec_version: one\nname: x\n", "spec: spec_version \"one\": must be a whole number"},
+    {"spec_version: 1\nmodel: m\n", "spec: name is missing"},
+    {"spec_version: 1\nname: a/b\n",
+     "spec: name \"a/b\": must be at most 63 letters, digits, \".\", \"_\" or \"-\""},
+    {"spec_version: 1\nname: \"a\\nb\"\n",
+     "spec: name \"a?b\": must be at most 63 letters, digits, \".\", \"_\" or \"-\""},
+    {"spec_version: 1\nname: nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn\n",
+     "spec: name \"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn\": must be at most 63 letters, "
+     "digits, \".\", \"_\" or \"-\""},
+    {"spec_version: 1\nname: x\ndata: {kind: synthetic}\nbudgets: {flops: [0.5]}\n", "spec: model is missing"},
+    {"spec_version: 1\nname: x\nmodel:\ndata: {kind: synthetic}\nbudgets: {flops: [0.5]}\n",
+     "spec: model is missing"},
+    {G "seed: -1\n", "spec: seed -1: must be 0 to 9223372036854775807"},
+    {G "seed: 9223372036854775808\n", "spec: seed 9223372036854775808: must be 0 to 9223372036854775807"},
+    {G "seed: 3x\n", "spec: seed \"3x\": must be a whole number"},
+    {H B, "spec: data.kind is missing"},
+    {H "data: {path: a}\n" B, "spec: data.kind is missing"},
+    {H "data: {kind: cifar}\n" B, "spec: data.kind \"cifar\": must be one of cifar10, cifar100, idx, synthetic"},
+    {H "data: {kind: images, path: a}\n" B, "spec: data.kind images: reading picture files isn't there yet in this "
+                                            "version; use cifar10, cifar100, idx or synthetic"},
+    {H "data: {kind: idx}\n" B, "spec: data.path is missing"},
+    {H "data: {kind: synthetic, path: a}\n" B, "spec: data.path \"a\": synthetic data has no files"},
+    {G "normalize: {mean: [1, 2, 3], std: [1, 2]}\n", "spec: normalize has 3 numbers for mean and 2 for std"},
+    {G "normalize: {mean: [1, 2, 3, 4, 5], std: [1, 1, 1, 1, 1]}\n",
+     "spec: normalize.mean has 5 numbers: must be 1 to 4"},
+    {G "normalize: {mean: [1], std: [0]}\n", "spec: normalize.std 0: must be over 0 and at most 1e+06"},
+    {G "normalize: {mean: [nan], std: [1]}\n", "spec: normalize.mean \"nan\": must be a number"},
+    {G "normalize: {mean: [0x10], std: [1]}\n", "spec: normalize.mean \"0x10\": must be a number"},
+    {G "split: {reward: 0}\n", "spec: split.reward 0: must be 1 to 1000000"},
+    {G "split: {calibrate: 9}\n", "spec: split.calibrate 9: must be 10 to 1000000"},
+    {G "split: {reward: 5000.5}\n", "spec: split.reward \"5000.5\": must be a whole number"},
+    {H S, "spec: budgets is missing: such as budgets: {flops: [0.5]}"},
+    {H S "budgets: {flops: [1.5]}\n", "spec: budgets.flops 1.5: must be over 0 and at most 1"},
+    {H S "budgets: {flops: [0]}\n", "spec: budgets.flops 0: must be over 0 and at most 1"},
+    {H S "budgets: {flops: [50%]}\n", "spec: budgets.flops \"50%\": must be a number"},
+    {H S "budgets: {flops: [0.5, 0.5]}\n", "spec: budgets.flops 0.5: stands twice"},
+    {H S "budgets: {latency: [0.5]}\n",
+     "spec: budgets.latency 0.5: a latency budget isn't there yet in this version; use flops, params or bytes"},
+    {H S "budgets: {flops: [.1, .2, .3, .4, .5, .6, .7, .8], params: [.1, .2, .3, .4, .5, .6, .7, .8, .9]}\n",
+     "spec: budgets: at most 16 in all"},
+    {G "search: {policy: dpg}\n", "spec: search.policy \"dpg\": must be one of ddpg, random, uniform, sensitivity"},
+    {G "search: {reward: speed}\n",
+     "spec: search.reward \"speed\": must be one of accuracy, error-flops, error-params"},
+    {G "search: {start: warm}\n", "spec: search.start \"warm\": must be one of sensitivity, random"},
+    {G "search: {episodes: 0}\n", "spec: search.episodes 0: must be 1 to 100000"},
+    {G "search: {episodes: 100001}\n", "spec: search.episodes 100001: must be 1 to 100000"},
+    {G "search: {warmup: -1}\n", "spec: search.warmup -1: must be 0 to 100000"},
+    {G "search: {lookahead: 0}\n", "spec: search.lookahead 0: must be 1 to 10000"},
+    {G "cut: {groups: some}\n", "spec: cut.groups \"some\": must be one of all, inner"},
+    {G "cut: {select: l2}\n", "spec: cut.select \"l2\": must be one of gram, l1"},
+    {G "cut: {round_to: 0}\n", "spec: cut.round_to 0: must be 1 to 1024"},
+    {G "cut: {round_to: auto}\n",
+     "spec: cut.round_to auto: choosing the rounding isn't there yet in this version; use a number such as 8"},
+    {G "cut: {keep_min: 0}\n", "spec: cut.keep_min 0: must be over 0 and at most 1"},
+    {G "cut: {keep_min: 1.01}\n", "spec: cut.keep_min 1.01: must be over 0 and at most 1"},
+    {G "cut: {reconstruct: yes}\n", "spec: cut.reconstruct \"yes\": must be true or false"},
+    {G "cut: {recalibrate: 1}\n", "spec: cut.recalibrate \"1\": must be true or false"},
+    {G "finetune: {epochs: 2}\n",
+     "spec: finetune.epochs 2: fine-tuning isn't there yet in this version; use 0 or leave it out"},
+    {G "finish: {epochs: 20}\n",
+     "spec: finish.epochs 20: fine-tuning isn't there yet in this version; use 0 or leave it out"},
+    {G "finish: {lr: 0.01}\n", "spec: finish.lr 0.01: fine-tuning isn't there yet in this version; leave it out"},
+    {G "finish: {distill: {weight: 0.9}}\n",
+     "spec: finish.distill: fine-tuning isn't there yet in this version; leave it out"},
+    {G "finish: {top: 101}\n", "spec: finish.top 101: must be 0 to 100"},
+};
+
+START_TEST(bad_specs_get_their_line)
+{
+    struct spec s;
+    struct err e;
+    ck_assert_int_lt(spec_parse(bad[_i].yaml, strlen(bad[_i].yaml), &s, &e), 0);
+    ck_assert_str_eq(e.text, bad[_i].line);
+    ck_assert_ptr_null(s.model);
+}
+END_TEST
+
+START_TEST(sizes_have_limits)
+{
+    struct spec s;
+    struct err e;
+    char *long_value = xmalloc(SPEC_MAX_BYTES + 1);
+    memset(long_value, 'a', SPEC_MAX_BYTES + 1);
+    ck_assert_int_eq(spec_parse(long_value, SPEC_MAX_BYTES + 1, &s, &e), ERR_LIMIT);
+    ck_assert_str_eq(e.text, "spec: 262145 bytes, at most 262144 are accepted");
+    memcpy(long_value, "model: ", 7);
+    ck_assert_int_eq(spec_parse(long_value, 8000, &s, &e), ERR_INVALID);
+    ck_assert_str_eq(e.text, "spec line 1: \"model\": longer than 4096 bytes");
+    long_value[3] = 0;
+    ck_assert_int_eq(spec_parse(long_value, 8000, &s, &e), ERR_INVALID);
+    ck_assert_str_eq(e.text, "spec: holds a zero byte");
+    free(long_value);
+}
+END_TEST
+
+START_TEST(least_spec_gets_the_defaults)
+{
+    struct spec s;
+    struct err e;
+    ck_assert_msg(spec_parse(G, strlen(G), &s, &e) == 0, "%s", e.text);
+    ck_assert_str_eq(s.name, "x");
+    ck_assert_uint_eq(s.seed, 1);
+    ck_assert_ptr_null(s.data_path);
+    ck_assert_int_eq(s.n_channels, 0);
+    ck_assert_int_eq(s.reward, 5000);
+    ck_assert_int_eq(s.calibrate, 2000);
+    ck_assert_int_eq(s.n_budgets, 1);
+    ck_assert_int_eq(s.policy, POLICY_DDPG);
+    ck_assert_int_eq(s.start, START_SENSITIVITY);
+    ck_assert_int_eq(s.objective, REWARD_ACCURACY);
+    ck_assert_int_eq(s.episodes, 400);
+    ck_assert_int_eq(s.warmup, 100);
+    ck_assert_int_eq(s.lookahead, 32);
+    ck_assert_int_eq(s.round_to, 8);
+    ck_assert(s.keep_min == 0.2 && !s.inner_only && s.reconstruct && s.recalibrate);
+    ck_assert_int_eq(s.select, SELECT_GRAM);
+    ck_assert_int_eq(s.finish_top, 1);
+    spec_release(&s);
+}
+END_TEST
+
+/* A %YAML directive, comments, quotes, block style and an order of its own: all the same to the parser. */
+START_TEST(every_key_is_read)
+{
+    static const char yaml[] =
+        "%YAML 1.1\n---\n"
+        "# a comment\n"
+        "cut:\n  groups: inner\n  round_to: 1\n  keep_min: 1\n  select: l1\n"
+        "  reconstruct: false\n  recalibrate: false\n"
+        "search: {policy: random, episodes: 7, warmup: 0, lookahead: 3, reward: error-params,\n"
+        "         start: random}\n"
+        "budgets:\n  bytes: [0.25]\n  params:\n    - 1\n    - 5e-1\n  flops: [0.3]\n"
+        "finish: {top: 0, epochs: 0}\nfinetune: {epochs: 0}\n"
+        "split: {reward: 10, calibrate: 20}\n"
+        "normalize: {mean: [-1.5, 2], std: [3, 4]}\n"
+        "data: {kind: idx, path: \"some where/\"}\n"
+        "model: '../m.onnx'\nseed: 9223372036854775807\nname: a.B_c-9\nspec_version: 1\n";
+    struct spec s;
+    struct err e;
+    ck_assert_msg(spec_parse(yaml, strlen(yaml), &s, &e) == 0, "%s", e.text);
+    ck_assert_str_eq(s.name, "a.B_c-9");
+    ck_assert_uint_eq(s.seed, INT64_MAX);
+    ck_assert_str_eq(s.model, "../m.onnx");
+    ck_assert_str_eq(s.data_path, "some where/");
+    ck_assert_int_eq(s.data, DATA_IDX);
+    ck_assert_int_eq(s.n_channels, 2);
+    ck_assert(s.mean[0] == -1.5 && s.mean[1] == 2 && s.std[0] == 3 && s.std[1] == 4);
+    ck_assert(s.reward == 10 && s.calibrate == 20);
+    ck_assert_int_eq(s.n_budgets, 4);
+    ck_assert(s.budgets[0].kind == COST_FLOPS && s.budgets[0].frac == 0.3);
+    ck_assert(s.budgets[1].kind == COST_PARAMS && s.budgets[1].frac == 1);
+    ck_assert(s.budgets[2].kind == COST_PARAMS && s.budgets[2].frac == 0.5);
+    ck_assert(s.budgets[3].kind == COST_BYTES && s.budgets[3].frac == 0.25);
+    ck_assert(s.policy == POLICY_RANDOM && s.start == START_RANDOM && s.objective == REWARD_ERROR_PARAMS);
+    ck_assert(s.episodes == 7 && s.warmup == 0 && s.lookahead == 3);
+    ck_assert(s.inner_only && s.round_to == 1 && s.keep_min == 1 && s.select == SELECT_L1);
+    ck_assert(!s.reconstruct && !s.recalibrate);
+    ck_assert_int_eq(s.finish_top, 0);
+    spec_release(&s);
+    spec_release(&s);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("spec");
+    TCase *refused = tcase_create("refused"), *good = tcase_create("good");
+    tcase_set_timeout(refused, 10);
+    tcase_set_timeout(good, 10);
+    tcase_add_loop_test(refused, bad_specs_get_their_line, 0, sizeof(bad) / sizeof(bad[0]));
+    tcase_add_test(refused, sizes_have_limits);
+    tcase_add_test(good, least_spec_gets_the_defaults);
+    tcase_add_test(good, every_key_is_read);
+    suite_add_tcase(s, refused);
+    suite_add_tcase(s, good);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r), run = srunner_ntests_run(r);
+    srunner_free(r);
+    return failed || !run;
+}

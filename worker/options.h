@@ -1,0 +1,38 @@
+/*
+ * options - the worker's command line.
+ */
+#ifndef WORKER_OPTIONS_H
+#define WORKER_OPTIONS_H
+
+#include "common/base/err.h"
+#include "proto/recipe.h"
+#include "worker/cache.h"
+
+#define OPTIONS_MAX_FOLDERS 16
+
+struct options {
+    const char *connect; /* borrowed from argv */
+    char name[RECIPE_NAME];
+    char *cache;
+    int threads;
+    bool verbose;
+    struct cache_folder folders[OPTIONS_MAX_FOLDERS]; /* kinds owned, paths borrowed */
+    int n_folders;
+};
+
+enum options_verdict { OPTIONS_RUN, OPTIONS_DONE /* --help, --version were answered */ };
+
+/* An enum options_verdict, or ERR_INVALID, ERR_UNSUPPORTED with the line for the person who typed it. */
+MUST_CHECK int options_parse(struct options *o, int argc, char **argv, struct err *e);
+void options_release(struct options *o);
+
+/* A whole number in least ... most; `what` is named in the error. */
+MUST_CHECK int options_number(const char *what, const char *text, int least, int most, int *out, struct err *e);
+
+/* What getopt_long's '?' or ':' was about, argv being where it stopped. */
+int options_unknown(char **argv, int opt, struct err *e);
+
+/* CPUs that this process may run on. */
+int options_cores(void);
+
+#endif
