@@ -18,7 +18,7 @@ SANF      := $(if $(SAN),$(or $(SAN_$(SAN)),$(error SAN=$(SAN) is unknown: asan,
 PROTOC_C    ?= protoc-c
 ONNX_PROTO  := /usr/include/onnx/onnx.proto
 GEN         := $(B)/gen
-ALL_CFLAGS  := -std=c11 -D_GNU_SOURCE -I. -I$(GEN) $(WARN) $(SANF) $(CFLAGS) -fopenmp-simd
+ALL_CFLAGS  := -std=c11 -D_GNU_SOURCE -I. -I$(GEN) -isystem /usr/include/postgresql $(WARN) $(SANF) $(CFLAGS) -fopenmp-simd
 ALL_LDFLAGS := $(SANF) $(LDFLAGS)
 
 LIBS_COMMON := -lprotobuf-c -lsodium -lm -lpthread
@@ -32,6 +32,7 @@ PROTO  := $(wildcard proto/*.c)
 WORKER := $(filter-out worker/main.c,$(wildcard worker/*.c worker/*/*.c))
 CLI    := $(filter-out coordinator/cli/main.c,$(wildcard coordinator/cli/*.c))
 COORD  := $(filter-out coordinator/main.c,$(wildcard coordinator/*.c coordinator/policy/*.c coordinator/store/*.c coordinator/http/*.c))
+SPEC   := coordinator/spec.c coordinator/spec_tree.c coordinator/policy/names.c
 UNIT   := $(wildcard tests/unit/*.c)
 MAINS  := coordinator/main.c worker/main.c coordinator/cli/main.c
 obj     = $(patsubst %.c,$(B)/%.o,$(patsubst $(B)/%,%,$(1)))
@@ -39,6 +40,7 @@ obj     = $(patsubst %.c,$(B)/%.o,$(patsubst $(B)/%,%,$(1)))
 PROGRAMS := $(B)/espalier $(B)/espalierd $(B)/espalier-worker
 
 all: $(PROGRAMS) ## build the three programs (default)
+include coordinator/store/schema.mk
 include tests/tests.mk
 
 needs: # names what is missing; installs nothing

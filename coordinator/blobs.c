@@ -224,7 +224,8 @@ static void on_piece(void *arg, const void *bytes, size_t n, uint64_t total, con
                 (unsigned long long)w->most);
         e = &mine;
     } else if (!e && n == 0 && total > 0) {
-        err_set(&mine, ERR_INVALID, "blob %.12s ends after %zu of %llu bytes", hex, w->b.n, (unsigned long long)total);
+        err_set(&mine, ERR_INVALID, "blob %.12s ends after %zu of %llu bytes", hex, w->b.n,
+                (unsigned long long)total);
         e = &mine;
     } else if (!e && w->b.n == 0 && buf_reserve(&w->b, (size_t)total, &mine) < 0) {
         e = &mine;

@@ -1,6 +1,7 @@
 /*
- * blobs - pieces of blobs between workers and the store: GET is answered with CHUNK or NOBLOB, PUT with STORED or NOBLOB, when it
- * is durable. What one worker may have under way is bounded; beyond that it is told so and asks again.
+ * blobs - pieces of blobs between workers and the store: GET is answered with CHUNK or NOBLOB, PUT with STORED or
+ * NOBLOB, when it is durable. What one worker may have under way is bounded; beyond that it is told so and asks
+ * again.
  */
 #ifndef COORDINATOR_BLOBS_H
 #define COORDINATOR_BLOBS_H

@@ -5,7 +5,8 @@
 #include "common/base/mem.h"
 #include "proto/text.h"
 
-/* A worker has one task and a few pieces of blobs under way, so few messages suffice; each may have PROTO_MAX_BYTES. */
+/* A worker has one task and a few pieces of blobs under way, so few messages suffice; each may have
+ * PROTO_MAX_BYTES. */
 #define WAITING_IN  32
 #define WAITING_OUT 64
 #define BURST       64 /* messages until the loop gets a chance to do something else */
@@ -152,7 +153,8 @@ bool bus_refuse(struct bus *b, const struct peer *to, const char *fmt, ...)
     return bus_send(b, to, &m);
 }
 
-static bool send_task(struct bus *b, const struct peer *to, enum message_type type, const struct task_id *t, const char *reason)
+static bool send_task(struct bus *b, const struct peer *to, enum message_type type, const struct task_id *t,
+                      const char *reason)
 {
     struct message m = {.type = type};
     m.u.task.task = *t;

@@ -1,6 +1,7 @@
 /*
- * bus - the ROUTER socket that workers connect to: frames in and out of messages. One frame after the routing id is one message; whatever
- * else arrives is told to `on_bad`. Bounded: the bytes of a frame, the messages that wait in each direction for one peer.
+ * bus - the ROUTER socket that workers connect to: frames in and out of messages. One frame after the routing id is
+ * one message; whatever else arrives is told to `on_bad`. Bounded: the bytes of a frame, the messages that wait in
+ * each direction for one peer.
  */
 #ifndef COORDINATOR_BUS_H
 #define COORDINATOR_BUS_H

@@ -5,8 +5,8 @@
 
 #include "common/base/mem.h"
 
-struct candidate *candidate_new(int64_t search, int32_t episode, int budget, const int *keep, int n_keep, const struct cost *cost,
-                                struct task_lists *lists)
+struct candidate *candidate_new(int64_t search, int32_t episode, int budget, const int *keep, int n_keep,
+                                const struct cost *cost, struct task_lists *lists)
 {
     struct candidate *c = xcalloc(1, sizeof(*c));
     c->episode = episode;

@@ -19,13 +19,14 @@ struct candidate {
 };
 
 /* keep is copied. */
-struct candidate *candidate_new(int64_t search, int32_t episode, int budget, const int *keep, int n_keep, const struct cost *cost,
-                                struct task_lists *lists);
-void candidate_free(struct candidate *c); /* NULL is fine; neither task may be in a list then, or the lists must die too */
+struct candidate *candidate_new(int64_t search, int32_t episode, int budget, const int *keep, int n_keep,
+                                const struct cost *cost, struct task_lists *lists);
+void candidate_free(
+    struct candidate *c); /* NULL is fine; neither task may be in a list then, or the lists must die too */
 
 /*
- * From its row: a result or a failure on record is DONE or PARKED, an attempt on record that may still run is LEASED
- * to nobody until lease_ns, and everything else READY.
+ * From its row: a result or a failure on record is DONE or PARKED, an attempt on record that may still run is
+ * LEASED to nobody until lease_ns, and everything else READY.
  */
 struct candidate *candidate_from_row(const struct candidate_row *r, struct task_lists *lists, int64_t lease_ns);
 

@@ -20,7 +20,7 @@ static const struct option_row {
     int number;
     int least, most;
 } rows[] = {
-#define ROW(kind, field, option, arg, init, lo, hi, help)                                                                      \
+#define ROW(kind, field, option, arg, init, lo, hi, help)                                                          \
     {kind, offsetof(struct config, field), option, arg, help, INIT_##kind(init), .least = (lo), .most = (hi)},
     CONFIG_TABLE(ROW)
 #undef ROW
@@ -108,15 +108,19 @@ static int check_addresses(struct config *c, struct err *e)
         (rc = split(c->http, "--http", c->http_host, sizeof(c->http_host), &c->http_port, e)) < 0)
         return rc;
     if (!is_loopback(host))
-        return err_set(e, ERR_UNSUPPORTED, "--bind %s is off loopback: that needs keys for coordinator and workers, which aren't there yet",
-                       c->bind);
+        return err_set(
+            e, ERR_UNSUPPORTED,
+            "--bind %s is off loopback: that needs keys for coordinator and workers, which aren't there yet",
+            c->bind);
     if (!is_loopback(c->http_host))
-        return err_set(e, ERR_UNSUPPORTED, "--http %s is off loopback: that needs a token, which isn't there yet", c->http);
+        return err_set(e, ERR_UNSUPPORTED, "--http %s is off loopback: that needs a token, which isn't there yet",
+                       c->http);
     char digits[12] = "*";
     if (port > 0)
         snprintf(digits, sizeof(digits), "%d", port);
     bool v6 = strchr(host, ':') != NULL, name = strcmp(host, "localhost") == 0;
-    snprintf(c->endpoint, sizeof(c->endpoint), "tcp://%s%s%s:%s", v6 ? "[" : "", name ? "127.0.0.1" : host, v6 ? "]" : "", digits);
+    snprintf(c->endpoint, sizeof(c->endpoint), "tcp://%s%s%s:%s", v6 ? "[" : "", name ? "127.0.0.1" : host,
+             v6 ? "]" : "", digits);
     return 0;
 }
 
@@ -145,14 +149,17 @@ int config_parse(struct config *c, enum config_asks *asks, int argc, char **argv
     if (!c->db)
         return err_set(e, ERR_INVALID, "--db CONNINFO is needed");
     if (c->lease_seconds < 3 * c->beat_seconds)
-        return err_set(e, ERR_INVALID, "--lease-seconds %d is less than three beats of %d s", c->lease_seconds, c->beat_seconds);
+        return err_set(e, ERR_INVALID, "--lease-seconds %d is less than three beats of %d s", c->lease_seconds,
+                       c->beat_seconds);
     return check_addresses(c, e);
 }
 
 void config_help(FILE *f)
 {
-    fputs("usage: espalierd --db CONNINFO [option ...]\n\nThe coordinator: keeps the searches, hands work to workers, serves the HTTP "
-          "API.\n\n", f);
+    fputs("usage: espalierd --db CONNINFO [option ...]\n\nThe coordinator: keeps the searches, hands work to "
+          "workers, serves the HTTP "
+          "API.\n\n",
+          f);
     for (const struct option_row *r = rows; r < rows + ROWS; r++) {
         char left[40];
         snprintf(left, sizeof(left), "%s %s", r->option, r->arg ? r->arg : "");

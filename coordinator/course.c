@@ -12,7 +12,8 @@
 static void on_state(void *arg, const struct err *e)
 {
     (void)arg;
-    if (e && e->code != ERR_CANCELLED && e->code != ERR_STATE) /* the program ends; the attempt had ended otherwise */
+    if (e && e->code != ERR_CANCELLED &&
+        e->code != ERR_STATE) /* the program ends; the attempt had ended otherwise */
         log_error("change not recorded", "error=\"%s\"", e->text);
 }
 
@@ -28,10 +29,11 @@ static void close_attempt(struct scheduler *sch, struct task *t, const char *why
     store_attempt_end(sch->store, &t->id, "cancelled", why, on_state, NULL);
 }
 
-void course_end(struct scheduler *sch, struct search *s, enum search_state to, const char *reason, store_done *done, void *arg)
+void course_end(struct scheduler *sch, struct search *s, enum search_state to, const char *reason, store_done *done,
+                void *arg)
 {
-    log_line(to == SEARCH_FAILED ? LOG_WARN : LOG_INFO, "search", "search=%" PRId64 " state=%s reason=\"%s\"", s->id,
-             search_state_name(to), reason ? reason : "");
+    log_line(to == SEARCH_FAILED ? LOG_WARN : LOG_INFO, "search", "search=%" PRId64 " state=%s reason=\"%s\"",
+             s->id, search_state_name(to), reason ? reason : "");
     char why[64];
     snprintf(why, sizeof(why), "the search is %s", search_state_name(to));
     for (struct worker *w = fleet_first(sch->fleet); w; w = fleet_next(sch->fleet)) {
@@ -86,7 +88,8 @@ static void save(struct scheduler *sch, struct search *s)
     struct buf b = {0};
     policy_save(s->policy, &b);
     s->saving = true;
-    store_snapshot(sch->store, s->id, s->observed - 1, b.p, b.n, on_snapshot, pending_new(sch, &s->profiling.id, NULL));
+    store_snapshot(sch->store, s->id, s->observed - 1, b.p, b.n, on_snapshot,
+                   pending_new(sch, &s->profiling.id, NULL));
     buf_release(&b);
 }
 
@@ -131,7 +134,8 @@ static void begin_finals(struct scheduler *sch, struct search *s)
             continue;
         s->finals_left++;
         t->lease_ns = clock_mono_ns() + sch->o.grace_ns;
-        task_move(t, t->id.attempt > 0 ? TASK_LEASED : TASK_READY); /* on record before a restart: its worker may come back */
+        task_move(t, t->id.attempt > 0 ? TASK_LEASED
+                                       : TASK_READY); /* on record before a restart: its worker may come back */
     }
     log_info("finalists", "search=%" PRId64 " finalists=%d left=%d", s->id, n, s->finals_left);
 }
@@ -195,7 +199,8 @@ int scheduler_pause(struct scheduler *sch, struct search *s, store_done *done, v
 int scheduler_resume(struct scheduler *sch, struct search *s, store_done *done, void *arg, struct err *e)
 {
     if (s->state != SEARCH_PAUSED)
-        return err_set(e, ERR_STATE, "search %" PRId64 " isn't paused, it is %s", s->id, search_state_name(s->state));
+        return err_set(e, ERR_STATE, "search %" PRId64 " isn't paused, it is %s", s->id,
+                       search_state_name(s->state));
     s->state = s->paused_from;
     log_info("search", "search=%" PRId64 " state=%s", s->id, search_state_name(s->state));
     store_search_state(sch->store, s->id, s->state, s->state, NULL, done, arg);
@@ -225,7 +230,8 @@ void scheduler_waiting(struct scheduler *sch, const struct search *s, char *out,
     else if (s->state == SEARCH_FINISHING)
         snprintf(out, n, "the last finalists are under way");
     else if (episode >= 0)
-        snprintf(out, n, "episode %d follows from the result of episode %d (lookahead %d)", s->proposed, episode, s->spec.lookahead);
+        snprintf(out, n, "episode %d follows from the result of episode %d (lookahead %d)", s->proposed, episode,
+                 s->spec.lookahead);
     else if (s->proposed == s->spec.episodes)
         snprintf(out, n, "the last candidates are under way");
 }

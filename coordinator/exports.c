@@ -1,4 +1,5 @@
-/* Candidates' ONNX files, made by a worker when a person asks (scheduler.h). They need no search in memory: its row says it all. */
+/* Candidates' ONNX files, made by a worker when a person asks (scheduler.h). They need no search in memory: its row
+ * says it all. */
 #include <inttypes.h>
 
 #include "common/base/mem.h"
@@ -69,8 +70,8 @@ static int spec_name(const struct search_row *s, char name[RECIPE_NAME], struct 
     return 0;
 }
 
-int scheduler_export_begin(struct scheduler *sch, const struct search_row *s, const struct candidate_row *c, int32_t attempt,
-                           struct err *e)
+int scheduler_export_begin(struct scheduler *sch, const struct search_row *s, const struct candidate_row *c,
+                           int32_t attempt, struct err *e)
 {
     char name[RECIPE_NAME];
     if (!make_room(sch))

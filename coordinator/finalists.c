@@ -5,8 +5,8 @@
 #include "coordinator/search.h"
 
 /*
- * In this order whoever beats a candidate stands before it: more accurate, then cheaper, then earlier. Costs that no
- * budget chose come last and only make the order complete.
+ * In this order whoever beats a candidate stands before it: more accurate, then cheaper, then earlier. Costs that
+ * no budget chose come last and only make the order complete.
  */
 static int compare(const void *a, const void *b)
 {

@@ -114,11 +114,9 @@ static struct worker *give_name(struct fleet *f, struct worker *w, const struct 
     char name[RECIPE_NAME];
     copy_printable(name, sizeof(name), h->name[0] ? h->name : "worker");
     struct worker *old = bearer(f, name, w);
-    if (old && same_worker(f, old, h, now_ns)) {
-        memcpy(w->name, name, sizeof(name));
-        return old;
-    }
     memcpy(w->name, name, sizeof(name));
+    if (old && same_worker(f, old, h, now_ns))
+        return old;
     for (int i = 2; old; i++) {
         snprintf(w->name, sizeof(w->name), "%.50s-%d", name, i);
         old = bearer(f, w->name, w);
@@ -126,8 +124,8 @@ static struct worker *give_name(struct fleet *f, struct worker *w, const struct 
     return NULL;
 }
 
-int fleet_hello(struct fleet *f, const struct peer *p, const struct msg_hello *h, int64_t now_ns, struct worker **out,
-                struct worker **replaces, struct err *e)
+int fleet_hello(struct fleet *f, const struct peer *p, const struct msg_hello *h, int64_t now_ns,
+                struct worker **out, struct worker **replaces, struct err *e)
 {
     struct worker *w = fleet_find(f, p);
     *replaces = NULL;

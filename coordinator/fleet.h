@@ -1,9 +1,11 @@
 /*
- * fleet - the workers that are connected: who said hello, when each was last heard, what it works on and how fast it is.
+ * fleet - the workers that are connected: who said hello, when each was last heard, what it works on and how fast
+ * it is.
  *
- * Names are unique among the connected. A hello under a name that is taken goes so: when the bearer holds the very attempt
- * that the newcomer says it is working on, or hasn't been heard for a beat and a half, the newcomer is the same worker over a new connection
- * and the fleet says whom it replaces; else it is another worker, and gets the name with "-2", "-3" ... behind it.
+ * Names are unique among the connected. A hello under a name that is taken goes so: when the bearer holds the very
+ * attempt that the newcomer says it is working on, or hasn't been heard for a beat and a half, the newcomer is the
+ * same worker over a new connection and the fleet says whom it replaces; else it is another worker, and gets the
+ * name with "-2", "-3" ... behind it.
  *
  * Times are arguments (monotonic nanoseconds), so that tests need not wait.
  */
@@ -28,11 +30,11 @@ struct worker {
     int bad;           /* malformed messages so far */
     struct task *task; /* STARTING or LEASED, to this worker; NULL otherwise */
     char stage[RECIPE_NAME];
-    uint64_t done, total;    /* of the stage, as the last beat says */
-    int idle_beats;          /* in a row that named no task */
-    uint64_t evaluations;    /* results on record since it connected */
-    int64_t finished_ns[8];  /* the last of them, a ring */
-    int puts, gets;          /* blob pieces under way for it */
+    uint64_t done, total;       /* of the stage, as the last beat says */
+    int idle_beats;             /* in a row that named no task */
+    uint64_t evaluations;       /* results on record since it connected */
+    int64_t finished_ns[8];     /* the last of them, a ring */
+    int puts, gets;             /* blob pieces under way for it */
     struct worker *prev, *next; /* private: in the idle list */
 };
 
@@ -45,12 +47,13 @@ int fleet_count(const struct fleet *f);   /* without the banned */
 int fleet_working(const struct fleet *f); /* with a task */
 
 struct worker *fleet_find(const struct fleet *f, const struct peer *p); /* NULL: never said hello */
-struct worker *fleet_first(struct fleet *f);                            /* any order; the fleet mustn't change in between */
+struct worker *fleet_first(struct fleet *f); /* any order; the fleet mustn't change in between */
 struct worker *fleet_next(struct fleet *f);
 
 /*
- * Makes (or, for a second hello over one connection, brings up to date) the peer's entry. `replaces`: the entry of the same
- * worker over an older connection, for the caller to take its task from and to drop; NULL otherwise. ERR_LIMIT: full.
+ * Makes (or, for a second hello over one connection, brings up to date) the peer's entry. `replaces`: the entry of
+ * the same worker over an older connection, for the caller to take its task from and to drop; NULL otherwise.
+ * ERR_LIMIT: full.
  */
 MUST_CHECK int fleet_hello(struct fleet *f, const struct peer *p, const struct msg_hello *h, int64_t now_ns,
                            struct worker **w, struct worker **replaces, struct err *e);
@@ -58,7 +61,8 @@ MUST_CHECK int fleet_hello(struct fleet *f, const struct peer *p, const struct m
 void fleet_drop(struct fleet *f, struct worker *w); /* its task must be gone */
 void fleet_ban(struct fleet *f, struct worker *w);  /* likewise */
 
-/* Into and out of the idle list. Idle is who has no task and could take one; setting what is so already does nothing. */
+/* Into and out of the idle list. Idle is who has no task and could take one; setting what is so already does
+ * nothing. */
 void fleet_set_idle(struct fleet *f, struct worker *w, bool idle);
 struct worker *fleet_idle(const struct fleet *f); /* the one that has been idle longest, or NULL */
 

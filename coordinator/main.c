@@ -1,6 +1,7 @@
 /*
- * espalierd - the coordinator. One thread, one loop: workers' messages, PostgreSQL's answers, HTTP requests and timers. Whatever must
- * outlive it is in PostgreSQL, so it can be killed at any moment and started again, here or elsewhere.
+ * espalierd - the coordinator. One thread, one loop: workers' messages, PostgreSQL's answers, HTTP requests and
+ * timers. Whatever must outlive it is in PostgreSQL, so it can be killed at any moment and started again, here or
+ * elsewhere.
  */
 #include <czmq.h>
 #include <inttypes.h>
@@ -18,8 +19,8 @@
 
 #define VERSION    "0.1.0"
 #define TICK_MS    250
-#define STANDBY_MS 2000      /* between looks at the signals while another coordinator is the writer */
-#define FLUSH_MS   5000      /* for what is queued to commit at the end */
+#define STANDBY_MS 2000 /* between looks at the signals while another coordinator is the writer */
+#define FLUSH_MS   5000 /* for what is queued to commit at the end */
 #define GRACE_NS   (10 * NS_PER_S)
 
 struct daemon {
@@ -118,7 +119,8 @@ static int open_store(struct daemon *d, struct err *e)
 {
     bool standby = false;
     int rc;
-    while ((rc = store_open(&d->store, d->loop, d->config.db, standby ? STANDBY_MS : 0, on_lost, d, e)) == ERR_TIMEOUT ||
+    while ((rc = store_open(&d->store, d->loop, d->config.db, standby ? STANDBY_MS : 0, on_lost, d, e)) ==
+               ERR_TIMEOUT ||
            (standby && rc == ERR_DB)) {
         log_init("espalierd", LOG_WARN); /* it has been said who the writer is; once is enough */
         standby = true;
@@ -161,12 +163,14 @@ static void on_ready(void *arg)
     struct daemon *d = arg;
     const struct config *c = &d->config;
     if (bus_bind(d->bus, c->endpoint, &d->why) < 0 ||
-        http_open(&d->http, d->loop, c->http_host, c->http_port, d->service, &d->why) < 0 || write_state(d, &d->why) < 0) {
+        http_open(&d->http, d->loop, c->http_host, c->http_port, d->service, &d->why) < 0 ||
+        write_state(d, &d->why) < 0) {
         fail(d);
         return;
     }
     zloop_timer(d->loop, TICK_MS, 0, on_tick, d);
-    log_info("ready", "bind=%s http=%s:%d pid=%d", bus_endpoint(d->bus), c->http_host, http_port(d->http), (int)getpid());
+    log_info("ready", "bind=%s http=%s:%d pid=%d", bus_endpoint(d->bus), c->http_host, http_port(d->http),
+             (int)getpid());
 }
 
 static int start(struct daemon *d, struct err *e)

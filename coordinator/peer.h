@@ -1,6 +1,6 @@
 /*
- * peer - one connection to the bus, by the routing id that ZeroMQ gave it. Where to send to, never who it is: whoever
- * connects may choose it.
+ * peer - one connection to the bus, by the routing id that ZeroMQ gave it. Where to send to, never who it is:
+ * whoever connects may choose it.
  */
 #ifndef COORDINATOR_PEER_H
 #define COORDINATOR_PEER_H

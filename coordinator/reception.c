@@ -22,7 +22,8 @@ static void hello(struct reception *r, const struct peer *from, const struct msg
     struct err e;
     bool known = fleet_find(r->fleet, from) != NULL;
     if (h->version != PROTO_VERSION) {
-        err_set(&e, ERR_UNSUPPORTED, "worker speaks version %" PRIu32 " of the protocol, the coordinator %d", h->version, PROTO_VERSION);
+        err_set(&e, ERR_UNSUPPORTED, "worker speaks version %" PRIu32 " of the protocol, the coordinator %d",
+                h->version, PROTO_VERSION);
         complain(r, from, e.text);
         bus_refuse(r->bus, from, "%s", e.text);
         return;
@@ -32,8 +33,8 @@ static void hello(struct reception *r, const struct peer *from, const struct msg
         bus_refuse(r->bus, from, "%s", e.text);
         return;
     }
-    log_line(known ? LOG_DEBUG : LOG_INFO, "worker", "worker=%s threads=%" PRIu32 " cpu=\"%s\" kernels=\"%s\"", w->name, w->threads,
-             w->cpu, w->kernels);
+    log_line(known ? LOG_DEBUG : LOG_INFO, "worker", "worker=%s threads=%" PRIu32 " cpu=\"%s\" kernels=\"%s\"",
+             w->name, w->threads, w->cpu, w->kernels);
     struct message m = {.type = MSG_WELCOME};
     m.u.welcome = (struct msg_welcome){.version = PROTO_VERSION, .beat_ms = r->beat_ms, .lease_ms = r->lease_ms};
     bus_send(r->bus, from, &m);

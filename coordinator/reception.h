@@ -1,6 +1,7 @@
 /*
- * reception - what workers say, to whom it goes: hello and goodbye to the fleet, reports to the scheduler, pieces of blobs to blobs. Who
- * hasn't said hello is told so; who sends nonsense again and again is shut out until it is silent.
+ * reception - what workers say, to whom it goes: hello and goodbye to the fleet, reports to the scheduler, pieces
+ * of blobs to blobs. Who hasn't said hello is told so; who sends nonsense again and again is shut out until it is
+ * silent.
  */
 #ifndef COORDINATOR_RECEPTION_H
 #define COORDINATOR_RECEPTION_H

@@ -24,7 +24,8 @@ static void on_ended(void *arg, const struct err *e)
     struct pending *p = arg;
     if (e && !p->sch->stopped) /* ERR_STATE: it is on record already that it ended otherwise */
         log_line(e->code == ERR_STATE ? LOG_DEBUG : LOG_ERROR, "attempt's end not recorded",
-                 "search=%" PRId64 " episode=%d attempt=%d error=\"%s\"", p->id.search, p->id.episode, p->id.attempt, e->text);
+                 "search=%" PRId64 " episode=%d attempt=%d error=\"%s\"", p->id.search, p->id.episode,
+                 p->id.attempt, e->text);
     if (!e || !p->sch->stopped)
         ack(p, "");
     pending_free(p);
@@ -37,7 +38,8 @@ static void on_given_up(void *arg, const struct err *e)
     struct search *s = scheduler_search(sch, p->id.search);
     struct task *t = scheduler_task(sch, &p->id);
     if (e && !sch->stopped)
-        log_error("failure not recorded", "search=%" PRId64 " episode=%d error=\"%s\"", p->id.search, p->id.episode, e->text);
+        log_error("failure not recorded", "search=%" PRId64 " episode=%d error=\"%s\"", p->id.search, p->id.episode,
+                  e->text);
     if (t && t->state == TASK_RECORDING) {
         task_move(t, TASK_PARKED);
         search_count(s, s->candidates[t->id.episode]);
@@ -48,8 +50,8 @@ static void on_given_up(void *arg, const struct err *e)
 
 static void give_up(struct scheduler *sch, struct task *t, const char *reason)
 {
-    log_warn("given up", "search=%" PRId64 " episode=%d kind=%s attempts=%d reason=\"%s\"", t->id.search, t->id.episode,
-             task_kind_name(t->id.kind), t->id.attempt, reason);
+    log_warn("given up", "search=%" PRId64 " episode=%d kind=%s attempts=%d reason=\"%s\"", t->id.search,
+             t->id.episode, task_kind_name(t->id.kind), t->id.attempt, reason);
     task_move(t, TASK_RECORDING);
     struct search *s = scheduler_search(sch, t->id.search);
     switch (t->id.kind) {
@@ -60,7 +62,8 @@ static void give_up(struct scheduler *sch, struct task *t, const char *reason)
         break;
     }
     case TASK_EVALUATE:
-        store_candidate_failed(sch->store, t->id.search, t->id.episode, reason, on_given_up, pending_new(sch, &t->id, NULL));
+        store_candidate_failed(sch->store, t->id.search, t->id.episode, reason, on_given_up,
+                               pending_new(sch, &t->id, NULL));
         break;
     case TASK_FINAL:
         task_move(t, TASK_PARKED);
@@ -71,14 +74,14 @@ static void give_up(struct scheduler *sch, struct task *t, const char *reason)
     }
 }
 
-void record_attempt_end(struct scheduler *sch, struct task *t, enum attempt_outcome o, bool permanent, const char *reason,
-                        const struct worker *waits)
+void record_attempt_end(struct scheduler *sch, struct task *t, enum attempt_outcome o, bool permanent,
+                        const char *reason, const struct worker *waits)
 {
     t->failures += o == OUTCOME_FAILED;
     t->losses += o == OUTCOME_LOST;
     log_line(o == OUTCOME_HANDED_BACK ? LOG_INFO : LOG_WARN, "attempt ended",
-             "search=%" PRId64 " episode=%d kind=%s attempt=%d outcome=\"%s\" reason=\"%s\"", t->id.search, t->id.episode,
-             task_kind_name(t->id.kind), t->id.attempt, outcomes[o], reason);
+             "search=%" PRId64 " episode=%d kind=%s attempt=%d outcome=\"%s\" reason=\"%s\"", t->id.search,
+             t->id.episode, task_kind_name(t->id.kind), t->id.attempt, outcomes[o], reason);
     store_attempt_end(sch->store, &t->id, outcomes[o], reason, on_ended, pending_new(sch, &t->id, waits));
     if (permanent || task_spent(t, sch->o.attempts))
         give_up(sch, t, reason);
@@ -88,8 +91,8 @@ void record_attempt_end(struct scheduler *sch, struct task *t, enum attempt_outc
 
 void record_refused(struct scheduler *sch, struct task *t, const char *reason)
 {
-    log_error("attempt not recorded", "search=%" PRId64 " episode=%d kind=%s attempt=%d error=\"%s\"", t->id.search, t->id.episode,
-              task_kind_name(t->id.kind), t->id.attempt, reason);
+    log_error("attempt not recorded", "search=%" PRId64 " episode=%d kind=%s attempt=%d error=\"%s\"", t->id.search,
+              t->id.episode, task_kind_name(t->id.kind), t->id.attempt, reason);
     t->id.attempt--;
     t->failures++;
     if (task_spent(t, sch->o.attempts))
@@ -107,7 +110,8 @@ static void note_kernels(struct search *s, const struct worker *w)
     if (s->mixed || strcmp(s->kernels, w->kernels) == 0)
         return;
     s->mixed = true;
-    log_warn("different kernels", "search=%" PRId64 " worker=%s kernels=\"%s\" others=\"%s\": equal numbers aren't certain", s->id,
+    log_warn("different kernels",
+             "search=%" PRId64 " worker=%s kernels=\"%s\" others=\"%s\": equal numbers aren't certain", s->id,
              w->name, w->kernels, s->kernels);
 }
 
@@ -142,9 +146,9 @@ static void recorded(struct scheduler *sch, struct pending *p, struct task *t)
     struct worker *w = p->has_peer ? fleet_find(sch->fleet, &p->peer) : NULL;
     if (w && p->id.kind == TASK_EVALUATE)
         worker_finished(w, clock_mono_ns());
-    log_info("recorded", "search=%" PRId64 " episode=%d kind=%s attempt=%d top1=%d of=%d seconds=%.2f worker=%s", p->id.search,
-             p->id.episode, task_kind_name(p->id.kind), p->id.attempt, r->reward.top1, r->reward.n, r->seconds,
-             w ? w->name : "gone");
+    log_info("recorded", "search=%" PRId64 " episode=%d kind=%s attempt=%d top1=%d of=%d seconds=%.2f worker=%s",
+             p->id.search, p->id.episode, task_kind_name(p->id.kind), p->id.attempt, r->reward.top1, r->reward.n,
+             r->seconds, w ? w->name : "gone");
     ack(p, "");
     if (t)
         settle(sch, t, r);
@@ -159,7 +163,8 @@ static void on_recorded(void *arg, const struct err *e)
         t = NULL; /* its search was ended meanwhile */
     if (!e) {
         recorded(sch, p, t);
-    } else if (!sch->stopped) { /* else the program ends and knows nothing: the worker keeps the result and offers it again */
+    } else if (!sch->stopped) { /* else the program ends and knows nothing: the worker keeps the result and offers
+                                   it again */
         ack(p, e->text);
         if (t)
             record_attempt_end(sch, t, OUTCOME_FAILED, false, e->text, NULL);
@@ -245,7 +250,8 @@ void scheduler_failed(struct scheduler *sch, struct worker *w, const struct msg_
         release(sch, w, NULL);
     } else {
         release(sch, w, t);
-        record_attempt_end(sch, t, stopping ? OUTCOME_HANDED_BACK : OUTCOME_FAILED, f->permanent && !stopping, f->reason, w);
+        record_attempt_end(sch, t, stopping ? OUTCOME_HANDED_BACK : OUTCOME_FAILED, f->permanent && !stopping,
+                           f->reason, w);
     }
     if (stopping)
         fleet_set_idle(sch->fleet, w, false); /* it says BYE next */

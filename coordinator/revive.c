@@ -69,7 +69,8 @@ static void take_candidate(void *arg, struct candidate_row *row)
         return;
     }
     if (r->n == r->cap)
-        r->candidates = xrealloc(r->candidates, (size_t)(r->cap = r->cap ? 2 * r->cap : 64) * sizeof(*r->candidates));
+        r->candidates =
+            xrealloc(r->candidates, (size_t)(r->cap = r->cap ? 2 * r->cap : 64) * sizeof(*r->candidates));
     r->candidates[r->n++] = *row;
 }
 
@@ -122,7 +123,8 @@ static int take_profile(struct search *s, const struct search_row *row, struct e
     return search_set_profile(s, &r, e);
 }
 
-static int rebuild(struct revival *v, struct record *r, const void *onnx, size_t n, struct search **out, struct err *e)
+static int rebuild(struct revival *v, struct record *r, const void *onnx, size_t n, struct search **out,
+                   struct err *e)
 {
     struct search *s;
     int rc = search_new(&s, r->row.spec, strlen(r->row.spec), &r->row.recipe, onnx, n, e);
@@ -190,10 +192,11 @@ static void on_model(void *arg, const void *onnx, size_t n, const struct err *fa
     if (failed || rebuild(v, r, onnx, n, &s, &e) < 0) {
         err_wrap(&e, "could not be brought back");
         log_error("search", "search=%" PRId64 " state=failed reason=\"%s\"", r->row.id, e.text);
-        store_search_state(scheduler_store(v->sch), r->row.id, SEARCH_FAILED, SEARCH_FAILED, e.text, on_failed, NULL);
+        store_search_state(scheduler_store(v->sch), r->row.id, SEARCH_FAILED, SEARCH_FAILED, e.text, on_failed,
+                           NULL);
     } else {
-        log_info("search", "search=%" PRId64 " state=%s proposed=%d over=%d learnt=%d", s->id, search_state_name(s->state), s->proposed,
-                 s->over, s->observed);
+        log_info("search", "search=%" PRId64 " state=%s proposed=%d over=%d learnt=%d", s->id,
+                 search_state_name(s->state), s->proposed, s->over, s->observed);
         scheduler_add(v->sch, s);
     }
     v->first = r->next;
@@ -209,8 +212,8 @@ static void next_one(struct revival *v)
         v->ready(v->arg);
 }
 
-int revive(struct revival **out, zloop_t *loop, struct scheduler *sch, int64_t grace_ns, void (*ready)(void *arg), void *arg,
-           struct err *e)
+int revive(struct revival **out, zloop_t *loop, struct scheduler *sch, int64_t grace_ns, void (*ready)(void *arg),
+           void *arg, struct err *e)
 {
     struct revival *v = xcalloc(1, sizeof(*v));
     v->loop = loop;

@@ -237,8 +237,8 @@ static void renew(struct scheduler *sch, struct task *t)
 }
 
 /*
- * The worker says that it works on an attempt, or holds its result. True when that attempt still counts; a lease that has run out
- * or that a restart left to nobody is then the worker's again.
+ * The worker says that it works on an attempt, or holds its result. True when that attempt still counts; a lease
+ * that has run out or that a restart left to nobody is then the worker's again.
  */
 static bool adopt(struct scheduler *sch, struct worker *w, const struct task_id *id)
 {
@@ -310,7 +310,8 @@ void scheduler_beat(struct scheduler *sch, struct worker *w, const struct msg_be
     } else if (!w->task && !w->idle) {
         fleet_set_idle(sch->fleet, w, true);
         scheduler_wake(sch);
-    } else if (w->task && w->task->state == TASK_LEASED && w->idle_beats >= 3) { /* the work never got there; a repeat is harmless */
+    } else if (w->task && w->task->state == TASK_LEASED &&
+               w->idle_beats >= 3) { /* the work never got there; a repeat is harmless */
         w->idle_beats = 0;
         if (!send_work(sch, w, w->task))
             unreachable(sch, w);
@@ -329,13 +330,15 @@ void scheduler_lost(struct scheduler *sch, struct worker *w, const char *why)
         record_attempt_end(sch, t, OUTCOME_LOST, false, why, NULL);
 }
 
-/* A restart left it to nobody: its worker has the whole grace to come back, but less when others have nothing to do. */
+/* A restart left it to nobody: its worker has the whole grace to come back, but less when others have nothing to
+ * do. */
 static bool abandoned(struct scheduler *sch, const struct task *t, int64_t now_ns)
 {
     return !t->worker && fleet_idle(sch->fleet) && now_ns >= t->lease_ns - sch->o.grace_ns + sch->o.short_grace_ns;
 }
 
-/* Leases that have run out. One whose search goes with it (a profile given up) ends the walk: the next tick goes on. */
+/* Leases that have run out. One whose search goes with it (a profile given up) ends the walk: the next tick goes
+ * on. */
 static void expire(struct scheduler *sch, struct task_lists *lists, int64_t now_ns)
 {
     for (struct task *t = lists->leased.first, *next; t; t = next) {
@@ -345,7 +348,8 @@ static void expire(struct scheduler *sch, struct task_lists *lists, int64_t now_
         struct worker *w = t->worker;
         char why[PROTO_MAX_TEXT] = "its worker did not come back after a restart";
         if (w) {
-            snprintf(why, sizeof(why), "no word of it from worker %s for %d s", w->name, (int)(sch->o.lease_ns / NS_PER_S));
+            snprintf(why, sizeof(why), "no word of it from worker %s for %d s", w->name,
+                     (int)(sch->o.lease_ns / NS_PER_S));
             w->task = NULL;
             cancel(sch, w, &t->id);
         }

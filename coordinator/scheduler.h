@@ -1,10 +1,11 @@
 /*
- * scheduler - who gets what next: searches take turns, exports that a person waits for go first. It records each attempt
- * before the work is sent and each result before it is acknowledged, watches the leases, and carries every search on
- * from its profile to its finalists.
+ * scheduler - who gets what next: searches take turns, exports that a person waits for go first. It records each
+ * attempt before the work is sent and each result before it is acknowledged, watches the leases, and carries every
+ * search on from its profile to its finalists.
  *
- * It owns the searches that aren't over. Store, fleet and bus are borrowed. Nothing here waits: what the store answers later comes back
- * through the loop, and is looked up again by its task's numbers, so that a search may go at any time.
+ * It owns the searches that aren't over. Store, fleet and bus are borrowed. Nothing here waits: what the store
+ * answers later comes back through the loop, and is looked up again by its task's numbers, so that a search may go
+ * at any time.
  */
 #ifndef COORDINATOR_SCHEDULER_H
 #define COORDINATOR_SCHEDULER_H
@@ -16,10 +17,10 @@
 struct scheduler;
 
 struct scheduler_options {
-    int64_t lease_ns; /* a lease ends so long after the last message that named its task */
+    int64_t lease_ns;       /* a lease ends so long after the last message that named its task */
     int64_t grace_ns;       /* after a start: so long may a worker take to come back to what it was at */
     int64_t short_grace_ns; /* likewise, when another worker has nothing else to do */
-    int attempts;     /* failed ones until a task is given up */
+    int attempts;           /* failed ones until a task is given up */
 };
 
 struct scheduler *scheduler_new(zloop_t *loop, struct store *store, struct fleet *fleet, struct bus *bus,
@@ -46,9 +47,11 @@ void scheduler_failed(struct scheduler *sch, struct worker *w, const struct msg_
 /* The worker goes or is shut out: what it had under way goes back. The caller drops or bans it afterwards. */
 void scheduler_lost(struct scheduler *sch, struct worker *w, const char *why);
 
-/* ERR_STATE when it isn't possible now. `done` runs when the new state is durable, and not when an error is returned. */
+/* ERR_STATE when it isn't possible now. `done` runs when the new state is durable, and not when an error is
+ * returned. */
 MUST_CHECK int scheduler_pause(struct scheduler *sch, struct search *s, store_done *done, void *arg, struct err *e);
-MUST_CHECK int scheduler_resume(struct scheduler *sch, struct search *s, store_done *done, void *arg, struct err *e);
+MUST_CHECK int scheduler_resume(struct scheduler *sch, struct search *s, store_done *done, void *arg,
+                                struct err *e);
 void scheduler_cancel(struct scheduler *sch, struct search *s, store_done *done, void *arg); /* frees s */
 
 /* Why idle workers get nothing of this search now; "" when there is work, or no worker to give it to is missing. */
@@ -58,8 +61,8 @@ void scheduler_waiting(struct scheduler *sch, const struct search *s, char *out,
 struct export;
 struct export *scheduler_export(struct scheduler *sch, int64_t search, int32_t episode); /* NULL: none under way */
 /* From the rows; ERR_LIMIT when too many are under way. attempt: the highest number given out so far. */
-MUST_CHECK int scheduler_export_begin(struct scheduler *sch, const struct search_row *s, const struct candidate_row *c,
-                                      int32_t attempt, struct err *e);
+MUST_CHECK int scheduler_export_begin(struct scheduler *sch, const struct search_row *s,
+                                      const struct candidate_row *c, int32_t attempt, struct err *e);
 /* The reason when it was given up, which also forgets it; NULL while it is under way. */
 bool scheduler_export_failed(struct scheduler *sch, struct export *x, char *why, size_t n);
 

@@ -6,7 +6,8 @@
 
 #include "coordinator/scheduler.h"
 
-struct export {
+struct export
+{
     struct task task;
     struct recipe recipe;
     struct hash profile;
@@ -31,8 +32,8 @@ struct scheduler {
     bool stopped;
 };
 
-/* What a write to the store remembers until it is durable: the task by its numbers, who waits for the answer, and for a result all
- * that it said. */
+/* What a write to the store remembers until it is durable: the task by its numbers, who waits for the answer, and
+ * for a result all that it said. */
 struct pending {
     struct scheduler *sch;
     struct task_id id;
@@ -48,18 +49,19 @@ struct task *scheduler_task(struct scheduler *sch, const struct task_id *id); /*
 /* course.c: proposals, the change from one state to the next, the end. False: there is more to do, soon. */
 bool course_advance(struct scheduler *sch, struct search *s); /* may free s */
 /* Ends a search in any state: its workers are told, its open attempts closed. Frees s. */
-void course_end(struct scheduler *sch, struct search *s, enum search_state to, const char *reason, store_done *done, void *arg);
+void course_end(struct scheduler *sch, struct search *s, enum search_state to, const char *reason, store_done *done,
+                void *arg);
 
-/* record.c: an attempt ends without a result. `ack`: the worker that waits to hear so, or NULL. The task is ready again or given up
- * afterwards; giving up a profile frees its search. */
+/* record.c: an attempt ends without a result. `ack`: the worker that waits to hear so, or NULL. The task is ready
+ * again or given up afterwards; giving up a profile frees its search. */
 enum attempt_outcome {
     OUTCOME_LOST,        /* the worker went, or went silent */
     OUTCOME_ORPHANED,    /* likewise, while no coordinator ran: nobody's fault */
     OUTCOME_FAILED,      /* the worker, or the store, said so */
     OUTCOME_HANDED_BACK, /* the worker stops: nobody's fault */
 };
-void record_attempt_end(struct scheduler *sch, struct task *t, enum attempt_outcome o, bool permanent, const char *reason,
-                        const struct worker *ack);
+void record_attempt_end(struct scheduler *sch, struct task *t, enum attempt_outcome o, bool permanent,
+                        const char *reason, const struct worker *ack);
 /* A STARTING attempt that the store didn't take. Likewise. */
 void record_refused(struct scheduler *sch, struct task *t, const char *reason);
 

@@ -36,8 +36,8 @@ static int load_structure(struct search *s, const void *onnx, size_t n, struct e
         return rc;
     const struct node *in = &s->graph.nodes[0];
     if (s->recipe.n_channels > 0 && s->recipe.n_channels != in->C)
-        return err_set(e, ERR_INVALID, "normalize has %d channels, the model's input \"%s\" has %d", s->recipe.n_channels, in->name,
-                       in->C);
+        return err_set(e, ERR_INVALID, "normalize has %d channels, the model's input \"%s\" has %d",
+                       s->recipe.n_channels, in->name, in->C);
     if (s->groups.n == 0)
         return err_set(e, ERR_INVALID, "model has nothing that can be cut");
     if (s->groups.n > PROTO_MAX_GROUPS)
@@ -53,7 +53,8 @@ static int make_curves(struct search *s, struct err *e)
     for (int g = 0; g < s->groups.n; g++)
         points += (size_t)s->groups.of[g].n + 1;
     if (points > PROTO_MAX_CURVE)
-        return err_set(e, ERR_LIMIT, "model has %zu points on its sensitivity curves, more than %d", points, PROTO_MAX_CURVE);
+        return err_set(e, ERR_LIMIT, "model has %zu points on its sensitivity curves, more than %d", points,
+                       PROTO_MAX_CURVE);
     s->points = mem_zalloc(points, sizeof(*s->points));
     s->curve = mem_zalloc((size_t)s->groups.n, sizeof(*s->curve));
     if (!s->points || !s->curve)
@@ -93,8 +94,8 @@ static void make_setting(struct search *s)
     };
 }
 
-int search_new(struct search **out, const char *yaml, size_t n_yaml, const struct recipe *recipe, const void *onnx, size_t n_onnx,
-               struct err *e)
+int search_new(struct search **out, const char *yaml, size_t n_yaml, const struct recipe *recipe, const void *onnx,
+               size_t n_onnx, struct err *e)
 {
     *out = NULL;
     struct search *s = xcalloc(1, sizeof(*s));
@@ -149,11 +150,12 @@ int search_check_profile(const struct search *s, const struct msg_result *r, str
     if (!r->has_blob)
         return err_set(e, ERR_INVALID, "profile without its file");
     if (r->n_groups != (uint32_t)s->groups.n)
-        return err_set(e, ERR_INVALID, "profile has %" PRIu32 " groups, the model has %d", r->n_groups, s->groups.n);
+        return err_set(e, ERR_INVALID, "profile has %" PRIu32 " groups, the model has %d", r->n_groups,
+                       s->groups.n);
     for (int g = 0; g < s->groups.n; g++)
         if (r->n_curve[g] != (uint32_t)s->groups.of[g].n + 1)
-            return err_set(e, ERR_INVALID, "profile's curve of group %d has %" PRIu32 " points, not %d", g, r->n_curve[g],
-                           s->groups.of[g].n + 1);
+            return err_set(e, ERR_INVALID, "profile's curve of group %d has %" PRIu32 " points, not %d", g,
+                           r->n_curve[g], s->groups.of[g].n + 1);
     return 0;
 }
 
@@ -229,7 +231,8 @@ int search_take_policy(struct search *s, const void *snapshot, size_t n, struct 
     for (int i = 0; i < s->proposed; i++) {
         int upto = needed(s, i);
         if (upto > 0 && !candidate_over(s->candidates[upto - 1]))
-            return err_set(e, ERR_INVALID, "episode %d is on record, but not the result of %d that it follows from", i, upto - 1);
+            return err_set(e, ERR_INVALID, "episode %d is on record, but not the result of %d that it follows from",
+                           i, upto - 1);
         learn(s, upto);
         policy_recall(s->policy, i, s->candidates[i]->keep);
     }
@@ -259,10 +262,12 @@ int search_propose(struct search *s, struct candidate **out, struct err *e)
     struct cost cost;
     cost_of(&s->graph, &s->groups, keep, &cost);
     if (!limits_legal(&s->limits, keep))
-        rc = err_set(e, ERR_STATE, "policy %s proposed illegal numbers for episode %d", policy_name(s->spec.policy), episode);
+        rc = err_set(e, ERR_STATE, "policy %s proposed illegal numbers for episode %d", policy_name(s->spec.policy),
+                     episode);
     else if (cost.of[budget->kind] > budget->most)
         rc = err_set(e, ERR_STATE, "policy %s proposed %" PRId64 " %s for episode %d, above its budget of %" PRId64,
-                     policy_name(s->spec.policy), cost.of[budget->kind], cost_name(budget->kind), episode, budget->most);
+                     policy_name(s->spec.policy), cost.of[budget->kind], cost_name(budget->kind), episode,
+                     budget->most);
     else {
         *out = candidate_new(s->id, episode, b, keep, s->groups.n, &cost, &s->lists);
         s->candidates[s->proposed++] = *out;
@@ -308,6 +313,7 @@ struct task *search_task(struct search *s, const struct task_id *id)
 void search_note(int64_t id, const char *name, const struct candidate_row *r, char *out, size_t n)
 {
     char text[2 * RECIPE_NAME + 64];
-    snprintf(text, sizeof(text), "search %" PRId64 " %s %s %g", id, name, cost_name(r->budget_kind), r->budget_frac);
+    snprintf(text, sizeof(text), "search %" PRId64 " %s %s %g", id, name, cost_name(r->budget_kind),
+             r->budget_frac);
     text_copy(out, n, text);
 }

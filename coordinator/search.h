@@ -1,9 +1,11 @@
 /*
- * search - one search that isn't over: what was asked for, the network's structure, the policy, and every candidate with its state.
- * It decides and remembers; it knows no store and no bus. course.h makes it go on, scheduler.h gives its tasks out.
+ * search - one search that isn't over: what was asked for, the network's structure, the policy, and every candidate
+ * with its state. It decides and remembers; it knows no store and no bus. course.h makes it go on, scheduler.h
+ * gives its tasks out.
  *
- * The proposal of episode e follows from the spec and the results of episodes 0 ... e - lookahead (design: reproducible at any size
- * of cluster): search_may_propose says whether those are all there, search_propose feeds the policy exactly those first.
+ * The proposal of episode e follows from the spec and the results of episodes 0 ... e - lookahead (design:
+ * reproducible at any size of cluster): search_may_propose says whether those are all there, search_propose feeds
+ * the policy exactly those first.
  */
 #ifndef COORDINATOR_SEARCH_H
 #define COORDINATOR_SEARCH_H
@@ -37,7 +39,7 @@ struct search {
     int over;                      /* candidates that are durably scored or given up */
     int scored;                    /* those of them that are scored */
     bool finals_chosen;
-    int finals_left;               /* FINISHING: finalists that are neither scored nor given up */
+    int finals_left; /* FINISHING: finalists that are neither scored nor given up */
     struct task profiling;
     struct task_lists lists;
     bool saving; /* a snapshot is on its way to the store */
@@ -48,11 +50,11 @@ struct search {
 };
 
 /*
- * From the spec's text and the model's bytes; the recipe is taken as it is. ERR_INVALID or ERR_UNSUPPORTED when the spec or the model is
- * wrong, nothing can be cut or a budget can't be met. `s` is NULL then.
+ * From the spec's text and the model's bytes; the recipe is taken as it is. ERR_INVALID or ERR_UNSUPPORTED when the
+ * spec or the model is wrong, nothing can be cut or a budget can't be met. `s` is NULL then.
  */
-MUST_CHECK int search_new(struct search **s, const char *yaml, size_t n_yaml, const struct recipe *recipe, const void *onnx,
-                          size_t n_onnx, struct err *e);
+MUST_CHECK int search_new(struct search **s, const char *yaml, size_t n_yaml, const struct recipe *recipe,
+                          const void *onnx, size_t n_onnx, struct err *e);
 void search_free(struct search *s); /* NULL is fine */
 
 /* Fills in what the spec says of the recipe; its model, files and n_files are the caller's. */
@@ -65,8 +67,10 @@ MUST_CHECK int search_check_profile(const struct search *s, const struct msg_res
 /* Takes a checked profile and makes the policy. */
 MUST_CHECK int search_set_profile(struct search *s, const struct msg_result *r, struct err *e);
 
-/* Takes back what was on record: candidates in episode order (rows are borrowed), then the snapshot's bytes, or NULL. */
-MUST_CHECK int search_take_candidate(struct search *s, const struct candidate_row *r, int64_t lease_ns, struct err *e);
+/* Takes back what was on record: candidates in episode order (rows are borrowed), then the snapshot's bytes, or
+ * NULL. */
+MUST_CHECK int search_take_candidate(struct search *s, const struct candidate_row *r, int64_t lease_ns,
+                                     struct err *e);
 MUST_CHECK int search_take_policy(struct search *s, const void *snapshot, size_t n, struct err *e);
 
 /* The next episode exists and the results that it depends on are there. */
@@ -75,13 +79,15 @@ bool search_may_propose(const struct search *s);
 int search_awaits(const struct search *s);
 /* Its candidate, task NEW. ERR_STATE when the policy broke its promise about the budget or the legal numbers. */
 MUST_CHECK int search_propose(struct search *s, struct candidate **c, struct err *e);
-void search_row_of(const struct search *s, const struct candidate *c, struct candidate_row *r); /* keep is borrowed */
+void search_row_of(const struct search *s, const struct candidate *c,
+                   struct candidate_row *r); /* keep is borrowed */
 
 /* Counts a candidate whose evaluation is now DONE or PARKED. */
 void search_count(struct search *s, const struct candidate *c);
 
-/* Marks the finalists: for each budget the finish_top most accurate candidates within it among those that no other beats in
- * accuracy and in every chosen cost. The same for the same results, whatever the order in which they came. Returns how many. */
+/* Marks the finalists: for each budget the finish_top most accurate candidates within it among those that no other
+ * beats in accuracy and in every chosen cost. The same for the same results, whatever the order in which they came.
+ * Returns how many. */
 int search_choose_finalists(struct search *s);
 
 struct task *search_task(struct search *s, const struct task_id *id); /* NULL: there is none */

@@ -40,8 +40,8 @@ struct store *service_store(struct service *s)
     return scheduler_store(s->sch);
 }
 
-void service_submit(struct service *s, const char *spec, size_t n_spec, const struct hash *model, const struct data_file *files,
-                    int n_files, service_reply *fn, void *arg)
+void service_submit(struct service *s, const char *spec, size_t n_spec, const struct hash *model,
+                    const struct data_file *files, int n_files, service_reply *fn, void *arg)
 {
     submit(s->sch, spec, n_spec, model, files, n_files, fn, arg);
 }
@@ -129,16 +129,19 @@ static void on_size(void *arg, bool complete, uint64_t size, const struct err *e
     hash_to_hex(&q->hash, hex);
     snprintf(json, sizeof(json), "{\"hash\": \"%s\", \"size\": %" PRIu64 "}", hex, size);
     if (!e && !complete) {
-        err_set(&mine, ERR_NOTFOUND, "the file of search %" PRId64 ", episode %d is no longer on record", q->search, q->episode);
+        err_set(&mine, ERR_NOTFOUND, "the file of search %" PRId64 ", episode %d is no longer on record", q->search,
+                q->episode);
         e = &mine;
     }
     answer(q, e ? NULL : json, e);
 }
 
-static int begin_export(struct question *q, const struct search_row *s, const struct candidate_row *c, int32_t attempt, struct err *e)
+static int begin_export(struct question *q, const struct search_row *s, const struct candidate_row *c,
+                        int32_t attempt, struct err *e)
 {
     if (c->failed)
-        return err_set(e, ERR_STATE, "episode %d could not be evaluated, so there is nothing to export", q->episode);
+        return err_set(e, ERR_STATE, "episode %d could not be evaluated, so there is nothing to export",
+                       q->episode);
     if (!c->has_result || !s->has_profile)
         return err_set(e, ERR_STATE, "episode %d has no result yet", q->episode);
     if (scheduler_export(q->s->sch, q->search, q->episode))
@@ -146,7 +149,8 @@ static int begin_export(struct question *q, const struct search_row *s, const st
     return scheduler_export_begin(q->s->sch, s, c, attempt, e);
 }
 
-static void on_rows(void *arg, const struct search_row *s, const struct candidate_row *c, int32_t attempt, const struct err *failed)
+static void on_rows(void *arg, const struct search_row *s, const struct candidate_row *c, int32_t attempt,
+                    const struct err *failed)
 {
     struct question *q = arg;
     struct err e;
@@ -173,7 +177,8 @@ void service_export(struct service *s, int64_t search, int32_t episode, service_
     if (!x) {
         store_export_read(service_store(s), search, episode, on_rows, q);
     } else if (scheduler_export_failed(s->sch, x, why, sizeof(why))) {
-        err_set(&e, ERR_STATE, "could not make the file of search %" PRId64 ", episode %d: %s", search, episode, why);
+        err_set(&e, ERR_STATE, "could not make the file of search %" PRId64 ", episode %d: %s", search, episode,
+                why);
         answer(q, NULL, &e);
     } else {
         answer_pending(q);
@@ -196,11 +201,14 @@ static json_t *worker_json(struct service *s, const struct worker *w, int64_t no
 {
     bool silent = fleet_silent(scheduler_fleet(s->sch), w, now_ns);
     const struct task *t = w->task;
-    json_t *j = json_pack("{s:s, s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:f, s:f}", "name", w->name, "cpu", w->cpu, "kernels",
-                          w->kernels, "threads", (json_int_t)w->threads, "state", silent ? "silent" : t ? "working" : "idle", "stage",
-                          t ? w->stage : "", "done", (json_int_t)w->done, "total", (json_int_t)w->total, "evaluations",
-                          (json_int_t)w->evaluations, "per_minute", worker_per_minute(w, now_ns), "connected_s",
-                          (double)(now_ns - w->connected_ns) / (double)NS_PER_S);
+    json_t *j = json_pack("{s:s, s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:f, s:f}", "name", w->name, "cpu", w->cpu,
+                          "kernels", w->kernels, "threads", (json_int_t)w->threads, "state",
+                          silent ? "silent"
+                          : t    ? "working"
+                                 : "idle",
+                          "stage", t ? w->stage : "", "done", (json_int_t)w->done, "total", (json_int_t)w->total,
+                          "evaluations", (json_int_t)w->evaluations, "per_minute", worker_per_minute(w, now_ns),
+                          "connected_s", (double)(now_ns - w->connected_ns) / (double)NS_PER_S);
     json_object_set_new(j, "search", t ? json_integer(t->id.search) : json_null());
     json_object_set_new(j, "episode", t && t->id.episode >= 0 ? json_integer(t->id.episode) : json_null());
     json_object_set_new(j, "kind", t ? json_string(task_kind_name(t->id.kind)) : json_null());
@@ -228,6 +236,8 @@ void service_live(struct service *s, int64_t id, struct buf *json)
         working += w->task && w->task->id.search == id;
     if (search)
         scheduler_waiting(s->sch, search, waiting, sizeof(waiting));
-    const char *note = search && search->mixed ? "workers with different CPU kernels took part: equal numbers aren't certain" : "";
-    append(json, json_pack("{s:i, s:i, s:s, s:s}", "workers", fleet_count(f), "working", working, "waiting", waiting, "note", note));
+    const char *note =
+        search && search->mixed ? "workers with different CPU kernels took part: equal numbers aren't certain" : "";
+    append(json, json_pack("{s:i, s:i, s:s, s:s}", "workers", fleet_count(f), "working", working, "waiting",
+                           waiting, "note", note));
 }

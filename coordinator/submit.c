@@ -37,8 +37,8 @@ static void on_created(void *arg, int64_t id, const struct err *e)
     struct search *s = u->search;
     u->search = NULL;
     search_set_id(s, id);
-    log_info("search", "search=%" PRId64 " state=profiling name=\"%s\" episodes=%d groups=%d policy=%s", id, s->spec.name,
-             s->spec.episodes, s->groups.n, policy_name(s->spec.policy));
+    log_info("search", "search=%" PRId64 " state=profiling name=\"%s\" episodes=%d groups=%d policy=%s", id,
+             s->spec.name, s->spec.episodes, s->groups.n, policy_name(s->spec.policy));
     snprintf(json, sizeof(json), "{\"id\": %" PRId64 "}", id);
     scheduler_add(u->sch, s);
     finish(u, json, NULL);
@@ -70,7 +70,8 @@ static void on_file(void *arg, bool complete, uint64_t size, const struct err *e
         err_set(&mine, ERR_NOTFOUND, "data file \"%s\" has not been uploaded whole", f->name);
         e = &mine;
     } else if (!e && size != f->size) {
-        err_set(&mine, ERR_INVALID, "data file \"%s\" has %" PRIu64 " bytes on record, not %" PRIu64, f->name, size, f->size);
+        err_set(&mine, ERR_INVALID, "data file \"%s\" has %" PRIu64 " bytes on record, not %" PRIu64, f->name, size,
+                f->size);
         e = &mine;
     }
     if (e) {
@@ -89,7 +90,8 @@ static void check_next(struct submission *u)
         blob_whole(scheduler_store(u->sch), &u->recipe.model, ONNX_MAX_BYTES, on_model, u);
 }
 
-static int make_recipe(struct submission *u, const struct hash *model, const struct data_file *files, int n_files, struct err *e)
+static int make_recipe(struct submission *u, const struct hash *model, const struct data_file *files, int n_files,
+                       struct err *e)
 {
     struct spec spec;
     int rc = spec_parse(u->spec, u->n_spec, &spec, e);
@@ -108,8 +110,8 @@ static int make_recipe(struct submission *u, const struct hash *model, const str
     return 0;
 }
 
-void submit(struct scheduler *sch, const char *spec, size_t n_spec, const struct hash *model, const struct data_file *files,
-            int n_files, service_reply *fn, void *arg)
+void submit(struct scheduler *sch, const char *spec, size_t n_spec, const struct hash *model,
+            const struct data_file *files, int n_files, service_reply *fn, void *arg)
 {
     struct submission *u = xcalloc(1, sizeof(*u));
     struct err e;

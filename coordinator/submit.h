@@ -8,7 +8,7 @@
 #include "coordinator/service.h"
 
 /* As service_submit says; spec and files are copied. */
-void submit(struct scheduler *sch, const char *spec, size_t n_spec, const struct hash *model, const struct data_file *files,
-            int n_files, service_reply *fn, void *arg);
+void submit(struct scheduler *sch, const char *spec, size_t n_spec, const struct hash *model,
+            const struct data_file *files, int n_files, service_reply *fn, void *arg);
 
 #endif

@@ -56,8 +56,8 @@ bool task_can_move(enum task_state from, enum task_state to)
 void task_move(struct task *t, enum task_state to)
 {
     if (!task_can_move(t->state, to))
-        BUG("%s of search %lld, episode %d: no way from %s to %s", task_kind_name(t->id.kind), (long long)t->id.search,
-            t->id.episode, names[t->state], names[to]);
+        BUG("%s of search %lld, episode %d: no way from %s to %s", task_kind_name(t->id.kind),
+            (long long)t->id.search, t->id.episode, names[t->state], names[to]);
     struct task_list *from_list = list_of(t, t->state), *to_list = list_of(t, to);
     if (from_list)
         leave(from_list, t);

@@ -30,7 +30,7 @@ check-layers:
 # --- fuzzers: clang only ---
 FUZZ_NAMES := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 FUZZ_BINS  := $(patsubst %,build/fuzz/%,$(FUZZ_NAMES))
-FUZZ_SRC   := $(wildcard common/*/*.c) $(PROTO) coordinator/spec.c coordinator/spec_tree.c $(wildcard coordinator/policy/names.c) \
+FUZZ_SRC   := $(wildcard common/*/*.c) $(PROTO) $(SPEC) \
               $(wildcard coordinator/http/submit.c) build/release/gen/onnx/onnx.pb-c.c
 FUZZ_FLAGS := -std=c11 -D_GNU_SOURCE -I. -Ibuild/release/gen -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
 build/fuzz/%: tests/fuzz/%.c $(FUZZ_SRC) $(HEADERS)

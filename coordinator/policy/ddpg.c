@@ -6,8 +6,7 @@
  *
  * START_SENSITIVITY searches where good vectors are. Its action is the residual to the sensitivity allocation (1/2: none). The
  * first episode of each budget is that allocation. Later ones vary the best vector observed so far under the budget, many times over, and
- * the critic picks one as soon as it has learnt from a batch; after the warm-up half of the vectors that it's offered are drawn around
- * the actor. (With 34 groups, 60 episodes and a lookahead of 32 in the tests' toy world, the critic's picks close half of the
+ * the critic picks one as soon as it has learnt from a batch; after the warm-up it's the actor that is varied in every second round. (With 34 groups, 60 episodes and a lookahead of 32 in the tests' toy world, the critic's picks close half of the
  * gap between the sensitivity allocation and the best one; without it a third.)
  *
  * Learning, in both: each step of an episode gets the final reward, discount 1. Transitions hold what was executed (recomputed from
@@ -34,7 +33,7 @@
 #define SIGMA_RESIDUAL  0.1
 #define SIGMA_DECAY     0.95
 #define SIGMA_LEAST     0.02 /* of the residual: drawing the same vector again is no use */
-#define PULL            0.05 /* towards the sensitivity allocation: an action added to all groups alike means nothing */
+#define PULL            0.5  /* towards the sensitivity allocation: an action added to all groups alike means nothing */
 #define BASELINE_ALPHA  0.5
 #define MOST_UPDATES    64 /* an episode: keeps policy_observe short */
 #define REPLAY_STEPS    100 /* episodes' worth of transitions, as AMC has it */
@@ -116,7 +115,7 @@ static int create(void **self, const struct frame *f, struct err *e)
     batch_init(&d->batch, FEATURES);
     struct rng r;
     rng_init(&r, s->seed, "weights", 0);
-    d->agent = agent_new(FEATURES, d->residual ? (getenv("PULL")?atof(getenv("PULL")):PULL) : 0, &r);
+    d->agent = agent_new(FEATURES, d->residual ? PULL : 0, &r);
 
     int cap = REPLAY_STEPS * d->T;
     cap = cap < REPLAY_LEAST ? REPLAY_LEAST : cap > REPLAY_MOST ? REPLAY_MOST : cap;
@@ -211,7 +210,7 @@ static double judge(struct ddpg *d, int budget, const int *keep)
     return sum;
 }
 
-/* The vector that the critic likes most among fresh ones around the best vector so far and, where sigma isn't 0, around the actor. */
+/* The vector that the critic likes most among fresh ones around the actor, or around the best vector so far where sigma is 0. */
 static void pick(struct ddpg *d, int episode, double sigma, double widen, struct rng *r, int *keep)
 {
     int budget = frame_budget(d->f, episode);
@@ -220,7 +219,7 @@ static void pick(struct ddpg *d, int episode, double sigma, double widen, struct
     struct bill b;
     bill_init(&b, frame_price(d->f, budget));
     for (int i = 0; i < DRAWS; i++) {
-        if (sigma > 0 && (getenv("ACT") ? episode % 2 == 0 || atoi(getenv("ACT"))>1 : i % 2 == 0)) {
+        if (sigma > 0) {
             act_residual(d, budget, sigma, r, &b);
             memcpy(draw, b.keep, (size_t)d->f->n * sizeof *draw);
         } else {
@@ -246,7 +245,8 @@ static void propose_residual(struct ddpg *d, int episode, double widen, struct r
         variation_draw(d->f, budget, row(d, d->best, budget), widen, FIT_SENSITIVE, r, keep);
     } else {
         double sigma = widen * noise_decayed(SIGMA_RESIDUAL, SIGMA_DECAY, episode - s->warmup);
-        pick(d, episode, episode < s->warmup ? 0 : fmax(sigma, SIGMA_LEAST), widen, r, keep);
+        bool acting = episode >= s->warmup && episode / s->n_budgets % 2 == 0;
+        pick(d, episode, acting ? fmax(sigma, SIGMA_LEAST) : 0, widen, r, keep);
     }
 }
 

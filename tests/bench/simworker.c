@@ -1,7 +1,7 @@
 /*
- * simworker - many workers that only pretend to compute, for trying and loading a coordinator. They speak the real protocol from one
- * process: hello, beats, GET and PUT, results until acknowledged. Scores are a function of the channels kept alone, so any number
- * of them give a search the same results.
+ * simworker - many workers that only pretend to compute, for trying and loading a coordinator. They speak the real
+ * protocol from one process: hello, beats, GET and PUT, results until acknowledged. Scores are a function of the
+ * channels kept alone, so any number of them give a search the same results.
  *
  *   simworker --connect tcp://127.0.0.1:7411 [--count 4] [--delay-ms 10] [--fail 7: every seventh attempt fails]
  */
@@ -73,7 +73,8 @@ static void get(struct sim *s)
 static void put(struct sim *s)
 {
     struct message m = {.type = MSG_PUT};
-    m.u.piece = (struct msg_piece){.hash = s->report.u.result.blob, .total = s->file.n, .bytes = s->file.p, .n = (uint32_t)s->file.n};
+    m.u.piece = (struct msg_piece){
+        .hash = s->report.u.result.blob, .total = s->file.n, .bytes = s->file.p, .n = (uint32_t)s->file.n};
     send_message(s, &m);
 }
 
@@ -99,7 +100,8 @@ static struct metrics pretend(const struct msg_work *w, int n, int luck)
     for (uint32_t i = 0; i < w->n_keep; i++)
         sum += w->keep[i] / (w->keep[i] + 8.0);
     double mean = w->n_keep ? sum / w->n_keep : 0.9;
-    struct metrics m = {.n = n, .top1 = (int)(n * (0.2 + 0.6 * mean)) + (int)(mix(w->keep, w->n_keep) % (uint64_t)luck)};
+    struct metrics m = {.n = n,
+                        .top1 = (int)(n * (0.2 + 0.6 * mean)) + (int)(mix(w->keep, w->n_keep) % (uint64_t)luck)};
     m.top5 = m.top1 + (n - m.top1) / 2;
     m.loss = 1 - mean;
     return m;
@@ -142,7 +144,8 @@ static void begin_work(struct sim *s, const struct msg_work *w, int delay_ms)
         get(s);
     } else if (w->task.kind != TASK_EVALUATE) {
         char text[96];
-        snprintf(text, sizeof(text), "pretended model of search %lld, episode %d\n", (long long)w->task.search, w->task.episode);
+        snprintf(text, sizeof(text), "pretended model of search %lld, episode %d\n", (long long)w->task.search,
+                 w->task.episode);
         attach(s, text);
     }
     if (w->task.kind == TASK_FINAL)

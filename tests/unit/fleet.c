@@ -24,9 +24,11 @@ static struct peer peer(int i)
     return (struct peer){.n = 5, .id = {0, 1, 2, (uint8_t)(i >> 8), (uint8_t)i}};
 }
 
-static struct worker *hello(int i, const char *name, const struct task_id *busy, int64_t now_ns, struct worker **replaces)
+static struct worker *hello(int i, const char *name, const struct task_id *busy, int64_t now_ns,
+                            struct worker **replaces)
 {
-    struct msg_hello h = {.version = PROTO_VERSION, .cpu = "cpu", .kernels = "k", .threads = 2, .busy = busy != NULL};
+    struct msg_hello h = {
+        .version = PROTO_VERSION, .cpu = "cpu", .kernels = "k", .threads = 2, .busy = busy != NULL};
     snprintf(h.name, sizeof(h.name), "%s", name);
     if (busy)
         h.task = *busy;
@@ -121,7 +123,8 @@ END_TEST
 
 START_TEST(idle_in_the_order_of_waiting)
 {
-    struct worker *a = hello(1, "a", NULL, 0, NULL), *b = hello(2, "b", NULL, 0, NULL), *c = hello(3, "c", NULL, 0, NULL);
+    struct worker *a = hello(1, "a", NULL, 0, NULL), *b = hello(2, "b", NULL, 0, NULL),
+                  *c = hello(3, "c", NULL, 0, NULL);
     ck_assert_ptr_null(fleet_idle(f));
     fleet_set_idle(f, b, true);
     fleet_set_idle(f, a, true);

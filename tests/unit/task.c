@@ -18,12 +18,9 @@ static void setup(void)
 static void bring(struct task *x, enum task_state to)
 {
     static const enum task_state way[TASK_STATES][4] = {
-        [TASK_READY] = {TASK_READY},
-        [TASK_STARTING] = {TASK_READY, TASK_STARTING},
-        [TASK_LEASED] = {TASK_LEASED},
-        [TASK_RECORDING] = {TASK_LEASED, TASK_RECORDING},
-        [TASK_DONE] = {TASK_DONE},
-        [TASK_PARKED] = {TASK_PARKED},
+        [TASK_READY] = {TASK_READY},   [TASK_STARTING] = {TASK_READY, TASK_STARTING},
+        [TASK_LEASED] = {TASK_LEASED}, [TASK_RECORDING] = {TASK_LEASED, TASK_RECORDING},
+        [TASK_DONE] = {TASK_DONE},     [TASK_PARKED] = {TASK_PARKED},
     };
     for (int i = 0; i < 4 && way[to][i]; i++)
         task_move(x, way[to][i]);
@@ -32,11 +29,9 @@ static void bring(struct task *x, enum task_state to)
 
 /* What the picture in task.h says, written down a second time. */
 static const char *const legal[] = {
-    "new ready", "new leased", "new done", "new parked",
-    "ready starting", "ready leased", "ready recording",
-    "starting ready", "starting leased", "starting recording",
-    "leased ready", "leased recording",
-    "recording ready", "recording done", "recording parked",
+    "new ready",    "new leased",       "new done",        "new parked",      "ready starting",
+    "ready leased", "ready recording",  "starting ready",  "starting leased", "starting recording",
+    "leased ready", "leased recording", "recording ready", "recording done",  "recording parked",
 };
 
 static bool is_legal(enum task_state from, enum task_state to)

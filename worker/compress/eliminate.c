@@ -13,7 +13,7 @@ struct reader {
     int n, K;
     double *H;   /* (n,n): inverse of the ridged covariance of the columns that are left */
     double *W;   /* (n,K): weights that make the best of them */
-    double base; /* tr(W'GW) of the whole layer */
+    double base; /* square root of the layer's output variance tr(W'GW) */
     int *first;  /* (classes + 1): where a class's columns begin in `cols` */
     int *cols;
 };
@@ -45,8 +45,20 @@ static void find_columns(struct reader *r, const struct graph *g, const struct g
                 r->cols[r->first[gs->rank[class[c]] + 1]++] = c * area + a;
 }
 
-/* H = (G + lambda I)^-1, W and base from the dense weights (K rows of n). */
-static int fill(struct reader *r, const float *cov, const float *w, struct err *e)
+/* What the BN behind node multiplies each of its channels with: scale / sqrt(var + eps); all 1 without a BN. */
+static void output_scale(const struct model *m, int node, double *scale)
+{
+    const struct graph *g = &m->graph;
+    int bn = node + 1;
+    while (bn < g->n && !(g->nodes[bn].op == OP_BN && g->nodes[bn].in[0] == node))
+        bn++;
+    const struct params *p = bn < g->n ? &m->weights.of[bn] : NULL;
+    for (int k = 0; k < g->nodes[node].C; k++)
+        scale[k] = p ? (double)p->w[k] / sqrt((double)p->var[k] + (double)g->nodes[bn].u.bn.eps) : 1;
+}
+
+/* H = (G + lambda I)^-1, W and base from the dense weights (K rows of n) and the factors of their outputs (K). */
+static int fill(struct reader *r, const float *cov, const float *w, const double *scale, struct err *e)
 {
     size_t n = (size_t)r->n, K = (size_t)r->K;
     double trace = 0;
@@ -59,10 +71,11 @@ static int fill(struct reader *r, const float *cov, const float *w, struct err *
         r->H[i] = cov[i];
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < K; k++)
-            r->W[i * K + k] = w[k * n + i];
+            r->W[i * K + k] = scale[k] * w[k * n + i];
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, r->n, r->K, r->n, 1, r->H, r->n, r->W, r->K, 0, GW,
                 r->K);
-    r->base = cblas_ddot((int)(n * K), r->W, 1, GW, 1);
+    double variance = cblas_ddot((int)(n * K), r->W, 1, GW, 1);
+    r->base = variance > 0 ? sqrt(variance) : 0;
     mem_free(GW);
     for (size_t i = 0; i < n; i++)
         r->H[i * n + i] += GRAM_RIDGE * trace / (double)n + 1e-12;
@@ -82,8 +95,12 @@ static int reader_new(struct reader *r, const struct model *m, const struct grou
     r->W = mem_alloc(cols * (size_t)r->K, sizeof(double));
     if (!r->H || !r->W)
         return err_set(e, ERR_NOMEM, "no memory to eliminate channels that \"%s\" reads", n->name);
-    return fill(r, gr->cov + (size_t)cg * cols * cols, m->weights.of[gr->node].w + (size_t)cg * (size_t)r->K * cols,
-                e);
+    double *scale = xcalloc((size_t)n->C, sizeof(double));
+    output_scale(m, gr->node, scale);
+    int rc = fill(r, gr->cov + (size_t)cg * cols * cols,
+                  m->weights.of[gr->node].w + (size_t)cg * (size_t)r->K * cols, scale + cg * r->K, e);
+    free(scale);
+    return rc;
 }
 
 static int class_columns(const struct reader *r, int k, const int **cols)
