@@ -80,14 +80,16 @@ static const struct arg *find(const struct arg *args, const char *s, size_t n)
 /* argv[*i] is an option: takes it and its value. */
 static int take_option(struct cli *c, const struct usage *u, int argc, char **argv, int *i, struct err *e)
 {
-    const struct arg common[] = {{"--url", ARG_TEXT, "URL", "", &c->url, 0, 0}, {"--dir", ARG_TEXT, "DIR", "", &c->dir, 0, 0}, {0}};
+    const struct arg common[] = {
+        {"--url", ARG_TEXT, "URL", "", &c->url, 0, 0}, {"--dir", ARG_TEXT, "DIR", "", &c->dir, 0, 0}, {0}};
     const char *s = argv[*i];
     size_t n = s[1] == '-' ? strcspn(s, "=") : strlen(s);
     const struct arg *a = find(u->args, s, n);
     if (!a)
         a = find(common, s, n);
     if (!a)
-        return args_wrong(c, e, "unknown option \"%s\"; espalier %.*s --help lists them", s, (int)strcspn(u->line, "[A-Z"), u->line);
+        return args_wrong(c, e, "unknown option \"%s\"; espalier %.*s --help lists them", s,
+                          (int)strcspn(u->line, "[A-Z"), u->line);
     if (a->kind == ARG_FLAG && s[n])
         return args_wrong(c, e, "%s takes no value", a->name);
     const char *v = s[n] ? s + n + 1 : NULL;

@@ -1,6 +1,6 @@
 /*
- * cli - the operator's command line: what every verb gets, and the verbs. Each lies in a file of its own and answers 0, 1 when it only
- * printed its help, or an error whose one line main.c prints.
+ * cli - the operator's command line: what every verb gets, and the verbs. Each lies in a file of its own and
+ * answers 0, 1 when it only printed its help, or an error whose one line main.c prints.
  */
 #ifndef COORDINATOR_CLI_CLI_H
 #define COORDINATOR_CLI_CLI_H
@@ -24,7 +24,8 @@ verb_fn verb_start, verb_list, verb_status, verb_watch, verb_pause, verb_resume,
 verb_fn verb_pareto, verb_candidates, verb_show, verb_digest, verb_export;
 verb_fn verb_model, verb_score, verb_workers;
 
-/* Shows the search until it ends; what `search start --watch` and `search watch` do. ERR_STATE when it failed or was cancelled. */
+/* Shows the search until it ends; what `search start --watch` and `search watch` do. ERR_STATE when it failed or
+ * was cancelled. */
 MUST_CHECK int watch_search(const struct cli *c, long long id, struct err *e);
 
 #endif

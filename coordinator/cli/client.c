@@ -10,8 +10,8 @@
 #include "common/base/mem.h"
 
 #define CONNECT_S  5L
-#define ANSWER_S   90L       /* for all but blobs */
-#define STALL_S    60L       /* a blob that doesn't move for so long is given up */
+#define ANSWER_S   90L        /* for all but blobs */
+#define STALL_S    60L        /* a blob that doesn't move for so long is given up */
 #define MAX_ANSWER (64 << 20) /* bytes of JSON */
 
 struct client {
@@ -33,7 +33,9 @@ static int url_of_folder(const char *dir, char **url, struct err *e)
     int rc = file_read(path, 1 << 16, &b, e);
     if (rc == ERR_NOTFOUND)
         rc = err_set(e, ERR_NOTFOUND,
-                     "no coordinator: there is no \"%s\"; start one with `espalier up`, or name one by --url or ESPALIER_URL", path);
+                     "no coordinator: there is no \"%s\"; start one with `espalier up`, or name one by --url or "
+                     "ESPALIER_URL",
+                     path);
     if (rc == 0) {
         json_t *j = json_loadb((const char *)b.p, b.n, 0, NULL);
         const char *s = json_string_value(json_object_get(j, "http"));
@@ -148,7 +150,8 @@ static int transport_error(struct client *cl, CURLcode code, struct err *e)
 {
     if (code == CURLE_OPERATION_TIMEDOUT)
         return err_set(e, ERR_TIMEOUT, "the coordinator at %s doesn't answer", cl->url);
-    return err_set(e, ERR_IO, "could not reach the coordinator at %s (from %s): %s", cl->url, cl->why, curl_easy_strerror(code));
+    return err_set(e, ERR_IO, "could not reach the coordinator at %s (from %s): %s", cl->url, cl->why,
+                   curl_easy_strerror(code));
 }
 
 static enum err_code code_of(long status)
@@ -253,8 +256,8 @@ int client_has_blob(struct client *cl, const struct hash *h, bool *has, struct e
     return rc == ERR_NOTFOUND ? 0 : rc;
 }
 
-int client_put_file(struct client *cl, const char *path, const struct hash *h, uint64_t size, client_progress *shown, void *arg,
-                    struct err *e)
+int client_put_file(struct client *cl, const char *path, const struct hash *h, uint64_t size,
+                    client_progress *shown, void *arg, struct err *e)
 {
     FILE *f = fopen(path, "rbe");
     if (!f)

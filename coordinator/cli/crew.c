@@ -36,7 +36,8 @@ static int ended(const struct place *p, const char *program, struct err *e)
 {
     char *log = place_log(p, program), line[200];
     last_line(log, line, sizeof(line));
-    int rc = err_set(e, ERR_IO, "%s ended while it was starting: %s; see %s", program, line[0] ? line : "it said nothing", log);
+    int rc = err_set(e, ERR_IO, "%s ended while it was starting: %s; see %s", program,
+                     line[0] ? line : "it said nothing", log);
     free(log);
     return rc;
 }
@@ -92,7 +93,8 @@ static int wait_ready(const struct place *p, const struct process *pr, struct er
     }
 }
 
-static int launch(const struct place *p, const char *conninfo, const char *bind, const char *http, struct process *pr, struct err *e)
+static int launch(const struct place *p, const char *conninfo, const char *bind, const char *http,
+                  struct process *pr, struct err *e)
 {
     char *program = NULL, *state = place_path(p, "coordinator.json");
     int rc = process_find(CREW_COORDINATOR, &program, e);
@@ -107,7 +109,8 @@ static int launch(const struct place *p, const char *conninfo, const char *bind,
     return rc;
 }
 
-/* At the addresses of last time where they are still free, so that workers and people's ESPALIER_URL find it again. */
+/* At the addresses of last time where they are still free, so that workers and people's ESPALIER_URL find it again.
+ */
 static int launch_again(const struct place *p, const char *conninfo, struct process *pr, struct err *e)
 {
     char *bind = place_note(p, "bind"), *http = place_note(p, "http");

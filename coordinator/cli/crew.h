@@ -8,12 +8,15 @@
 
 #define CREW_COORDINATOR "espalierd"
 
-/* Runs espalierd unless it runs, and waits until it serves. `moved`: workers of before don't find it where it is now. */
-MUST_CHECK int crew_coordinator(const struct place *p, const char *conninfo, bool *started, bool *moved, struct err *e);
+/* Runs espalierd unless it runs, and waits until it serves. `moved`: workers of before don't find it where it is
+ * now. */
+MUST_CHECK int crew_coordinator(const struct place *p, const char *conninfo, bool *started, bool *moved,
+                                struct err *e);
 
 void crew_worker_name(int k, char name[32]); /* k from 1: its program name in the place */
 
-/* Starts those of 1 ... n that don't run, with so many threads each, stops those over n, and waits until all are connected. */
+/* Starts those of 1 ... n that don't run, with so many threads each, stops those over n, and waits until all are
+ * connected. */
 struct crew_change {
     int started, stopped;
     bool is_new[PLACE_MAX_WORKERS + 1]; /* index k: started by this call */

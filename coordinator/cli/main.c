@@ -1,6 +1,6 @@
 /*
- * espalier - the operator's command line. It speaks the coordinator's HTTP API and, for `up`, `down`, `model` and `score`, works on this
- * machine alone.
+ * espalier - the operator's command line. It speaks the coordinator's HTTP API and, for `up`, `down`, `model` and
+ * `score`, works on this machine alone.
  */
 #include <curl/curl.h>
 #include <signal.h>
@@ -132,7 +132,8 @@ int main(int argc, char **argv)
     if (strcmp(argv[0], "search") == 0)
         return usage_error(NULL);
     if (strcmp(argv[0], "keygen") == 0) {
-        fputs("espalier: keygen isn't there yet in this version: coordinator and workers meet on one machine\n", stderr);
+        fputs("espalier: keygen isn't there yet in this version: coordinator and workers meet on one machine\n",
+              stderr);
         return 1;
     }
     return usage_error(argv[0]);

@@ -19,8 +19,10 @@ static int parse(yaml_document_t *d, const char *text, size_t n, struct err *e)
     yaml_document_t second;
     int rc = 0;
     if (!yaml_parser_load(&p, d)) {
-        rc = err_set(e, ERR_INVALID, "line %d: %s", (int)p.problem_mark.line + 1, p.problem ? p.problem : "isn't YAML");
-    } else if (yaml_document_get_root_node(d) && (!yaml_parser_load(&p, &second) || yaml_document_get_root_node(&second))) {
+        rc = err_set(e, ERR_INVALID, "line %d: %s", (int)p.problem_mark.line + 1,
+                     p.problem ? p.problem : "isn't YAML");
+    } else if (yaml_document_get_root_node(d) &&
+               (!yaml_parser_load(&p, &second) || yaml_document_get_root_node(&second))) {
         rc = err_set(e, ERR_INVALID, "line %d: there is more after the document's end", (int)p.mark.line + 1);
         if (!p.error)
             yaml_document_delete(&second);
@@ -119,7 +121,8 @@ static int descend(yaml_document_t *d, const char *setting, const char **key, si
         yaml_node_pair_t *p = find(d, *map, s, *n);
         int next = p ? p->value : yaml_document_add_mapping(d, NULL, YAML_FLOW_MAPPING_STYLE);
         if (!is_mapping(d, next))
-            return err_set(e, ERR_INVALID, "--set %.100s: \"%.*s\" isn't a mapping in the spec", setting, (int)*n, s);
+            return err_set(e, ERR_INVALID, "--set %.100s: \"%.*s\" isn't a mapping in the spec", setting, (int)*n,
+                           s);
         if (!p && !put(d, *map, s, *n, next))
             return err_set(e, ERR_NOMEM, "out of memory");
         *map = next;
@@ -163,7 +166,8 @@ static int emit(yaml_document_t *d, struct buf *out, struct err *e)
     yaml_emitter_set_width(&em, -1);
     bool ok = yaml_emitter_dump(&em, d) && yaml_emitter_close(&em);
     if (!ok)
-        err_set(e, ERR_INVALID, "could not write the spec as YAML: %s", em.problem ? em.problem : "unknown problem");
+        err_set(e, ERR_INVALID, "could not write the spec as YAML: %s",
+                em.problem ? em.problem : "unknown problem");
     yaml_emitter_delete(&em);
     return ok ? 0 : e->code;
 }

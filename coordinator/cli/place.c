@@ -28,7 +28,8 @@ static int take_lock(struct place *p, struct err *e)
         if (errno != EWOULDBLOCK && errno != EINTR)
             rc = err_set(e, ERR_IO, "could not lock \"%s\": %s", path, strerror(errno));
         else if (clock_mono_ns() > end_ns)
-            rc = err_set(e, ERR_TIMEOUT, "another `espalier up` or `down` has been at work in \"%s\" for %d s", p->dir, LOCK_S);
+            rc = err_set(e, ERR_TIMEOUT, "another `espalier up` or `down` has been at work in \"%s\" for %d s",
+                         p->dir, LOCK_S);
         else if (process_interrupted())
             rc = err_set(e, ERR_CANCELLED, "interrupted");
         else
@@ -100,7 +101,8 @@ struct process place_process(const struct place *p, const char *program)
     return pr;
 }
 
-int place_spawn(const struct place *p, const char *program, char *const *argv, const struct user *u, struct process *pr, struct err *e)
+int place_spawn(const struct place *p, const char *program, char *const *argv, const struct user *u,
+                struct process *pr, struct err *e)
 {
     char *log = place_log(p, program), *pid = place_pid(p, program);
     int rc = process_spawn(pr, argv, u, log, e);

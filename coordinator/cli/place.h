@@ -19,8 +19,8 @@ struct place {
     int lock;  /* descriptor of DIR/run/lock */
 };
 
-/* Makes the folders where they are missing (create) and takes the lock, which another `up` or `down` may hold for a while. ERR_NOTFOUND when it
- * isn't there and shall not be made. */
+/* Makes the folders where they are missing (create) and takes the lock, which another `up` or `down` may hold for a
+ * while. ERR_NOTFOUND when it isn't there and shall not be made. */
 MUST_CHECK int place_open(struct place *p, const char *dir, bool create, struct err *e);
 void place_close(struct place *p);
 
@@ -30,8 +30,8 @@ char *place_log(const struct place *p, const char *program);
 
 struct process place_process(const struct place *p, const char *program); /* none when it doesn't run */
 /* process_spawn with the program's own log, and on record; not running when it fails. */
-MUST_CHECK int place_spawn(const struct place *p, const char *program, char *const *argv, const struct user *u, struct process *pr,
-                           struct err *e);
+MUST_CHECK int place_spawn(const struct place *p, const char *program, char *const *argv, const struct user *u,
+                           struct process *pr, struct err *e);
 /* Ends it and forgets it; also when it didn't run. False: it can't be ended. */
 bool place_stop(const struct place *p, const char *program, int signal, int seconds);
 

@@ -94,7 +94,8 @@ static int find_user(struct user *u, struct err *e)
         return 0;
     struct passwd *pw = getpwnam("postgres");
     if (!pw)
-        return err_set(e, ERR_NOTFOUND, "PostgreSQL doesn't run as root, and there is no user \"postgres\" to run it as");
+        return err_set(e, ERR_NOTFOUND,
+                       "PostgreSQL doesn't run as root, and there is no user \"postgres\" to run it as");
     *u = (struct user){.set = true, .uid = pw->pw_uid, .gid = pw->pw_gid, .name = "postgres"};
     return 0;
 }
@@ -137,7 +138,8 @@ static int find_base(struct cluster *c, struct err *e)
         hash_to_hex(&h, hex);
         c->base = xasprintf(ELSEWHERE "/%.16s", hex);
         rc = file_mkdirs(ELSEWHERE, e);
-        fprintf(stderr, "espalier: user postgres can't reach \"%s\": PostgreSQL's data lie in \"%s\"\n", c->place->dir, c->base);
+        fprintf(stderr, "espalier: user postgres can't reach \"%s\": PostgreSQL's data lie in \"%s\"\n",
+                c->place->dir, c->base);
     }
     if (rc == 0)
         rc = make_private(c->base, &c->user, e);
@@ -167,9 +169,11 @@ static int find_socket(struct cluster *c, struct err *e)
     } else {
         c->socket = xstrdup("/tmp/espalier-XXXXXX");
         if (!mkdtemp(c->socket))
-            return err_set(e, ERR_IO, "could not make a folder in /tmp for PostgreSQL's socket: %s", strerror(errno));
+            return err_set(e, ERR_IO, "could not make a folder in /tmp for PostgreSQL's socket: %s",
+                           strerror(errno));
         if (c->user.set && chown(c->socket, c->user.uid, c->user.gid) < 0)
-            return err_set(e, ERR_IO, "could not give \"%s\" to user %s: %s", c->socket, c->user.name, strerror(errno));
+            return err_set(e, ERR_IO, "could not give \"%s\" to user %s: %s", c->socket, c->user.name,
+                           strerror(errno));
     }
     return place_set_note(c->place, "socket", c->socket, e);
 }
@@ -206,12 +210,14 @@ static int must_run(const struct cluster *c, const char **argv, int seconds, cha
     return rc <= 0 ? rc : err_set(e, ERR_IO, "PostgreSQL's %s failed; see %s", name, c->log);
 }
 
-/* Made beside its place and moved there when whole, so that what an interruption leaves is never taken for a cluster. */
+/* Made beside its place and moved there when whole, so that what an interruption leaves is never taken for a
+ * cluster. */
 static int init_cluster(const struct cluster *c, struct err *e)
 {
     char *version = xasprintf("%s/PG_VERSION", c->data), *fresh = xasprintf("%s.new", c->data);
     const char *clean[] = {"/bin/rm", "-rf", fresh, NULL};
-    const char *init[] = {"initdb", "-D", fresh, "-U", "espalier", "-A", "trust", "-E", "UTF8", "--no-locale", NULL};
+    const char *init[] = {"initdb", "-D", fresh,  "-U",          "espalier", "-A",
+                          "trust",  "-E", "UTF8", "--no-locale", NULL};
     int rc = 0;
     if (access(version, F_OK) != 0) {
         rc = process_run((char *const *)clean, &c->user, c->log, INIT_S, NULL, 0, e);
@@ -228,8 +234,20 @@ static int init_cluster(const struct cluster *c, struct err *e)
 static int launch(const struct cluster *c, struct process *pr, struct err *e)
 {
     char *program = xasprintf("%s/postgres", c->bin);
-    const char *argv[] = {program, "-D", c->data, "-k", c->socket, "-p", "5432", "-c", "listen_addresses=",
-                          "-c", "unix_socket_permissions=0700", "-c", "max_connections=20", NULL};
+    const char *argv[] = {program,
+                          "-D",
+                          c->data,
+                          "-k",
+                          c->socket,
+                          "-p",
+                          "5432",
+                          "-c",
+                          "listen_addresses=",
+                          "-c",
+                          "unix_socket_permissions=0700",
+                          "-c",
+                          "max_connections=20",
+                          NULL};
     int rc = place_spawn(c->place, POSTGRES_PROGRAM, (char *const *)argv, &c->user, pr, e);
     free(program);
     return rc;
@@ -239,14 +257,16 @@ static int wait_accepts(const struct cluster *c, const struct process *pr, struc
 {
     int64_t end_ns = clock_mono_ns() + START_S * NS_PER_S;
     for (;;) {
-        const char *ask[] = {"pg_isready", "-q", "-h", c->socket, "-p", "5432", "-U", "espalier", "-d", "postgres", NULL};
+        const char *ask[] = {"pg_isready", "-q",       "-h", c->socket,  "-p", "5432",
+                             "-U",         "espalier", "-d", "postgres", NULL};
         int rc = run(c, ask, START_S, NULL, 0, e);
         if (rc <= 0)
             return rc;
         if (!process_alive(pr))
             return err_set(e, ERR_IO, "PostgreSQL ended while it was starting; see %s", c->log);
         if (clock_mono_ns() > end_ns)
-            return err_set(e, ERR_TIMEOUT, "PostgreSQL doesn't accept connections after %d s; see %s", START_S, c->log);
+            return err_set(e, ERR_TIMEOUT, "PostgreSQL doesn't accept connections after %d s; see %s", START_S,
+                           c->log);
         clock_sleep_ns(50 * NS_PER_MS);
     }
 }
@@ -254,8 +274,10 @@ static int wait_accepts(const struct cluster *c, const struct process *pr, struc
 static int make_database(const struct cluster *c, struct err *e)
 {
     char out[64];
-    const char *ask[] = {"psql", "-XAtq", "-h", c->socket, "-p", "5432", "-U", "espalier", "-d", "postgres", "-c",
-                         "select count(*) from pg_database where datname = 'espalier'", NULL};
+    const char *ask[] = {"psql", "-XAtq",    "-h", c->socket,
+                         "-p",   "5432",     "-U", "espalier",
+                         "-d",   "postgres", "-c", "select count(*) from pg_database where datname = 'espalier'",
+                         NULL};
     const char *make[] = {"createdb", "-h", c->socket, "-p", "5432", "-U", "espalier", "espalier", NULL};
     int rc = must_run(c, ask, START_S, out, sizeof(out), e);
     return rc < 0 || out[0] != '0' ? rc : must_run(c, make, START_S, NULL, 0, e);

@@ -38,7 +38,8 @@ static void read_boot(char out[40])
     out[strcspn(out, "\n")] = 0;
 }
 
-/* Field 3 and field 22 of /proc/PID/stat; the name in field 2 may hold anything, so the count begins after its ")". */
+/* Field 3 and field 22 of /proc/PID/stat; the name in field 2 may hold anything, so the count begins after its ")".
+ */
 static bool read_stat(pid_t pid, char *state, uint64_t *start)
 {
     char path[64], s[1024];
@@ -62,7 +63,8 @@ bool process_alive(const struct process *p)
         return false;
     waitpid(p->pid, NULL, WNOHANG); /* in case it is ours */
     read_boot(boot);
-    return strcmp(boot, p->boot) == 0 && read_stat(p->pid, &state, &start) && start == p->start && state != 'Z' && state != 'X';
+    return strcmp(boot, p->boot) == 0 && read_stat(p->pid, &state, &start) && start == p->start && state != 'Z' &&
+           state != 'X';
 }
 
 struct process process_read(const char *path)
@@ -105,8 +107,8 @@ static _Noreturn void run_child(char *const *argv, const struct user *u, int out
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
     signal(SIGPIPE, SIG_DFL);
-    if (null >= 0 && dup2(null, 0) >= 0 && dup2(out, 1) >= 0 && dup2(log, 2) >= 0 && fcntl(tell, F_SETFD, FD_CLOEXEC) >= 0 &&
-        process_become(u) == 0) {
+    if (null >= 0 && dup2(null, 0) >= 0 && dup2(out, 1) >= 0 && dup2(log, 2) >= 0 &&
+        fcntl(tell, F_SETFD, FD_CLOEXEC) >= 0 && process_become(u) == 0) {
         if (tell > 3)
             close_range(3, (unsigned)tell - 1, 0);
         close_range((unsigned)tell + 1, ~0u, 0);
@@ -221,7 +223,8 @@ static int wait_end(pid_t pid, const char *name, int64_t end_ns, struct err *e)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
 }
 
-int process_run(char *const *argv, const struct user *u, const char *log, int seconds, char *out, size_t n, struct err *e)
+int process_run(char *const *argv, const struct user *u, const char *log, int seconds, char *out, size_t n,
+                struct err *e)
 {
     int64_t end_ns = clock_mono_ns() + seconds * NS_PER_S;
     int pipes[2] = {-1, -1};

@@ -127,7 +127,8 @@ static int submit_order(struct client *cl, const struct order *o, long long *id,
     for (int i = 1; i < o->n; i++)
         json_array_append_new(files, file_json(&o->files[i].file));
     hash_to_hex(&o->files[0].file.hash, hex);
-    json_t *body = json_pack("{s:s%, s:s, s:o}", "spec", (const char *)o->yaml.p, o->yaml.n, "model", hex, "files", files);
+    json_t *body =
+        json_pack("{s:s%, s:s, s:o}", "spec", (const char *)o->yaml.p, o->yaml.n, "model", hex, "files", files);
     if (!body)
         return err_set(e, ERR_INVALID, "the spec isn't UTF-8");
     int rc = client_post(cl, body, &answer, e, "searches");
@@ -157,12 +158,14 @@ int verb_start(struct cli *c, int argc, char **argv, struct err *e)
     struct many set = {.n = 0};
     const struct arg args[] = {
         {"--watch", ARG_FLAG, NULL, "show it until it ends, then exit 1 if it failed", &watch, 0, 0},
-        {"--set", ARG_MANY, "KEY=VALUE", "over the spec's own: --set search.episodes=60 --set 'budgets.flops=[0.5]'", &set, 0, 0},
+        {"--set", ARG_MANY, "KEY=VALUE",
+         "over the spec's own: --set search.episodes=60 --set 'budgets.flops=[0.5]'", &set, 0, 0},
         {0}};
-    const struct usage u = {"search start SPEC [--set KEY=VALUE ...] [--watch]",
-                            "Begins the search that the YAML file SPEC describes and prints its id, alone, on the last line.\n"
-                            "Paths in SPEC are relative to it; those of --set model=PATH and --set data.path=PATH to this folder.",
-                            args, 1, 1};
+    const struct usage u = {
+        "search start SPEC [--set KEY=VALUE ...] [--watch]",
+        "Begins the search that the YAML file SPEC describes and prints its id, alone, on the last line.\n"
+        "Paths in SPEC are relative to it; those of --set model=PATH and --set data.path=PATH to this folder.",
+        args, 1, 1};
     const char *path;
     struct order o = {.n = 0};
     struct client *cl = NULL;

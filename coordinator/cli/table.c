@@ -47,7 +47,8 @@ static void squeeze(const struct table *t, int *widths, int most)
     while (sum > most) {
         int widest = -1;
         for (int c = 0; c < t->n_columns; c++)
-            if (t->columns[c].kind == COLUMN_FLEXIBLE && widths[c] > LEAST_CUT && (widest < 0 || widths[c] > widths[widest]))
+            if (t->columns[c].kind == COLUMN_FLEXIBLE && widths[c] > LEAST_CUT &&
+                (widest < 0 || widths[c] > widths[widest]))
                 widest = c;
         if (widest < 0)
             return;

@@ -1,5 +1,6 @@
 /*
- * table - rows of texts in columns that fit the terminal: numbers to the right, the widest flexible column cut where there isn't room.
+ * table - rows of texts in columns that fit the terminal: numbers to the right, the widest flexible column cut
+ * where there isn't room.
  */
 #ifndef COORDINATOR_CLI_TABLE_H
 #define COORDINATOR_CLI_TABLE_H
@@ -17,7 +18,7 @@ struct column {
     enum column_kind kind;
 };
 
-struct table { /* zeroed but for `columns` and `n_columns` */
+struct table {                    /* zeroed but for `columns` and `n_columns` */
     const struct column *columns; /* borrowed */
     int n_columns;
     char **cells; /* (n), row after row */

@@ -112,7 +112,8 @@ int verb_up(struct cli *c, int argc, char **argv, struct err *e)
         {"--threads", ARG_INT, "N", "compute threads of each (all cores shared out)", &threads, 1, 4096},
         {0}};
     const struct usage u = {"up [--workers N] [--threads N] [--dir DIR]",
-                            "Starts a private PostgreSQL, a coordinator and N workers on this machine; what already runs is left alone,\n"
+                            "Starts a private PostgreSQL, a coordinator and N workers on this machine; what "
+                            "already runs is left alone,\n"
                             "surplus workers are stopped. Data and logs lie in DIR.",
                             args, 0, 0};
     struct arrangement a = {.postgres = false};
@@ -156,15 +157,16 @@ static int stop_all(const struct place *p, struct err *e)
     if (workers == 0 && !coordinator && !postgres)
         printf("nothing was running in %s\n", p->dir);
     else
-        printf("stopped %d worker%s%s%s; data stay in %s\n", workers, workers == 1 ? "" : "s", coordinator ? ", coordinator" : "",
-               postgres ? ", database" : "", p->dir);
+        printf("stopped %d worker%s%s%s; data stay in %s\n", workers, workers == 1 ? "" : "s",
+               coordinator ? ", coordinator" : "", postgres ? ", database" : "", p->dir);
     return 0;
 }
 
 int verb_down(struct cli *c, int argc, char **argv, struct err *e)
 {
     const struct usage u = {"down [--dir DIR]",
-                            "Stops what `espalier up` started in DIR: workers, coordinator, PostgreSQL. Data stay.", NULL, 0, 0};
+                            "Stops what `espalier up` started in DIR: workers, coordinator, PostgreSQL. Data stay.",
+                            NULL, 0, 0};
     struct place p;
     int rc = args_parse(c, &u, argc, argv, NULL, e);
     if (rc != 0)

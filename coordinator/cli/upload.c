@@ -42,7 +42,8 @@ static void on_progress(void *arg, uint64_t done, uint64_t total)
     if (now - b->shown_ns < NS_PER_S / 10 && done < total)
         return;
     b->shown_ns = now;
-    fprintf(stderr, "\r\033[Ksending %s: %sB of %sB", b->name, term_count(has, (double)done), term_count(all, (double)total));
+    fprintf(stderr, "\r\033[Ksending %s: %sB of %sB", b->name, term_count(has, (double)done),
+            term_count(all, (double)total));
 }
 
 static int send_one(struct client *cl, const struct upload *u, struct err *e)

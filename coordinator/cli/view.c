@@ -3,29 +3,18 @@
 #include <math.h>
 #include <string.h>
 
+#include "coordinator/cli/format.h"
 #include "coordinator/cli/table.h"
 #include "coordinator/cli/term.h"
 #include "coordinator/spec.h"
 
 #define BAR 24 /* columns */
 
-double json_num(const json_t *o, const char *key, double otherwise)
-{
-    const json_t *v = json_object_get(o, key);
-    return json_is_number(v) ? json_number_value(v) : otherwise;
-}
-
-const char *json_str(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : "";
-}
-
 /* --- what there is to know --- */
 
 static void read_spec(struct view *v)
 {
-    const char *yaml = json_str(v->search, "spec");
+    const char *yaml = field_text(v->search, "spec");
     struct spec s;
     struct err ignored; /* an older program's spec: the totals stay unknown */
     if (spec_parse(yaml, strlen(yaml), &s, &ignored) < 0)
@@ -37,14 +26,15 @@ static void read_spec(struct view *v)
 
 int view_read(struct view *v, const json_t *status, struct err *e)
 {
-    *v = (struct view){.search = json_object_get(status, "search"), .live = json_object_get(status, "live"), .left_s = -1};
-    v->state = json_str(v->search, "state");
-    v->id = (long long)json_num(v->search, "id", 0);
+    *v = (struct view){
+        .search = json_object_get(status, "search"), .live = json_object_get(status, "live"), .left_s = -1};
+    v->state = field_text(v->search, "state");
+    v->id = (long long)field_number(v->search, "id", 0);
     if (!v->state[0])
         return err_set(e, ERR_INVALID, "what came isn't a search's status");
     read_spec(v);
-    v->done = (int)(json_num(v->search, "evaluated", 0) + json_num(v->search, "failed", 0));
-    double rate = json_num(v->search, "per_minute", 0);
+    v->done = (int)(field_number(v->search, "evaluated", 0) + field_number(v->search, "failed", 0));
+    double rate = field_number(v->search, "per_minute", 0);
     if (strcmp(v->state, "running") == 0 && rate > 0 && v->episodes > v->done)
         v->left_s = 60 * (v->episodes - v->done) / rate;
     return 0;
@@ -70,20 +60,20 @@ static const char *colour_of(const char *state)
 
 static void append_title(const struct view *v, bool colour, struct buf *out)
 {
-    int workers = (int)json_num(v->live, "workers", 0), working = (int)json_num(v->live, "working", 0);
-    buf_text(out, "search %lld  %s  %s%s%s", v->id, json_str(v->search, "name"), colour ? colour_of(v->state) : "", v->state,
-             colour ? "\033[0m" : "");
+    int workers = (int)field_number(v->live, "workers", 0), working = (int)field_number(v->live, "working", 0);
+    buf_text(out, "search %lld  %s  %s%s%s", v->id, field_text(v->search, "name"),
+             colour ? colour_of(v->state) : "", v->state, colour ? "\033[0m" : "");
     if (!view_over(v))
         buf_text(out, "  %d worker%s, %d at work on it", workers, workers == 1 ? "" : "s", working);
     buf_text(out, "\n");
-    if (json_str(v->search, "reason")[0])
-        buf_text(out, "reason    %s\n", json_str(v->search, "reason"));
+    if (field_text(v->search, "reason")[0])
+        buf_text(out, "reason    %s\n", field_text(v->search, "reason"));
 }
 
 static void append_progress(const struct view *v, struct buf *out)
 {
-    int failed = (int)json_num(v->search, "failed", 0), of = v->episodes ? v->episodes : 1;
-    double rate = json_num(v->search, "per_minute", 0);
+    int failed = (int)field_number(v->search, "failed", 0), of = v->episodes ? v->episodes : 1;
+    double rate = field_number(v->search, "per_minute", 0);
     char left[TERM_TEXT];
     buf_text(out, "episodes  %d", v->done);
     if (v->episodes) {
@@ -100,7 +90,7 @@ static void append_progress(const struct view *v, struct buf *out)
     if (v->left_s >= 0)
         buf_text(out, ", %s left", term_duration(left, v->left_s));
     buf_text(out, "\n");
-    int finals = (int)json_num(v->search, "finals", 0);
+    int finals = (int)field_number(v->search, "finals", 0);
     if (finals || strcmp(v->state, "finishing") == 0)
         buf_text(out, "finalists %d scored on the test set, of at most %d\n", finals, v->finals_most);
 }
@@ -109,34 +99,37 @@ static void append_dense(const struct view *v, struct buf *out)
 {
     const json_t *dense = json_object_get(v->search, "dense");
     char top1[TERM_TEXT], macs[TERM_TEXT], params[TERM_TEXT];
-    if (json_num(dense, "macs", 0) <= 0)
+    if (field_number(dense, "macs", 0) <= 0)
         return;
-    buf_text(out, "dense     top-1 %s  %s MACs  %s params\n", term_percent(top1, json_num(dense, "top1", -1)),
-             term_count(macs, json_num(dense, "macs", 0)), term_count(params, json_num(dense, "params", 0)));
+    buf_text(out, "dense     top-1 %s  %s MACs  %s params\n", term_percent(top1, field_number(dense, "top1", -1)),
+             term_count(macs, field_number(dense, "macs", 0)),
+             term_count(params, field_number(dense, "params", 0)));
 }
 
 static void append_best(const struct view *v, int width, struct buf *out)
 {
-    static const struct column columns[] = {{"budget", COLUMN_TEXT},  {"best top-1", COLUMN_NUMBER}, {"to dense", COLUMN_NUMBER},
-                                            {"MACs", COLUMN_NUMBER},  {"ratio", COLUMN_NUMBER},      {"params", COLUMN_NUMBER},
-                                            {"ratio", COLUMN_NUMBER}, {"episode", COLUMN_NUMBER}};
+    static const struct column columns[] = {{"budget", COLUMN_TEXT},     {"best top-1", COLUMN_NUMBER},
+                                            {"to dense", COLUMN_NUMBER}, {"MACs", COLUMN_NUMBER},
+                                            {"ratio", COLUMN_NUMBER},    {"params", COLUMN_NUMBER},
+                                            {"ratio", COLUMN_NUMBER},    {"episode", COLUMN_NUMBER}};
     struct table t = {.columns = columns, .n_columns = sizeof(columns) / sizeof(*columns)};
     const json_t *dense = json_object_get(v->search, "dense"), *best = json_object_get(v->search, "best");
-    double dense_top1 = json_num(dense, "top1", -1);
+    double dense_top1 = field_number(dense, "top1", -1);
     char s[TERM_TEXT];
     size_t i;
     json_t *b;
     json_array_foreach(best, i, b)
     {
-        double top1 = json_num(b, "top1", -1), macs = json_num(b, "macs_ratio", 0), params = json_num(b, "params_ratio", 0);
-        table_cell(&t, "%s", json_str(b, "budget"));
+        double top1 = field_number(b, "top1", -1), macs = field_number(b, "macs_ratio", 0),
+               params = field_number(b, "params_ratio", 0);
+        table_cell(&t, "%s", field_text(b, "budget"));
         table_cell(&t, "%s", term_percent(s, top1));
         table_cell(&t, "%s", dense_top1 >= 0 ? term_points(s, top1 - dense_top1) : "-");
-        table_cell(&t, "%s", term_count(s, macs * json_num(dense, "macs", 0)));
+        table_cell(&t, "%s", term_count(s, macs * field_number(dense, "macs", 0)));
         table_cell(&t, "%.3f", macs);
-        table_cell(&t, "%s", term_count(s, params * json_num(dense, "params", 0)));
+        table_cell(&t, "%s", term_count(s, params * field_number(dense, "params", 0)));
         table_cell(&t, "%.3f", params);
-        table_cell(&t, "%.0f", json_num(b, "episode", -1));
+        table_cell(&t, "%.0f", field_number(b, "episode", -1));
     }
     if (t.n > 0) {
         buf_text(out, "\n");
@@ -151,12 +144,12 @@ void view_text(const struct view *v, int width, bool colour, struct buf *out)
     append_progress(v, out);
     append_dense(v, out);
     append_best(v, width, out);
-    if (json_str(v->live, "waiting")[0] || json_str(v->live, "note")[0])
+    if (field_text(v->live, "waiting")[0] || field_text(v->live, "note")[0])
         buf_text(out, "\n");
-    if (json_str(v->live, "waiting")[0])
-        buf_text(out, "waiting   %s\n", json_str(v->live, "waiting"));
-    if (json_str(v->live, "note")[0])
-        buf_text(out, "note      %s\n", json_str(v->live, "note"));
+    if (field_text(v->live, "waiting")[0])
+        buf_text(out, "waiting   %s\n", field_text(v->live, "waiting"));
+    if (field_text(v->live, "note")[0])
+        buf_text(out, "note      %s\n", field_text(v->live, "note"));
 }
 
 void view_line(const struct view *v, struct buf *out)
@@ -167,11 +160,11 @@ void view_line(const struct view *v, struct buf *out)
     json_t *b;
     buf_text(out, "search %lld %s %d/%d", v->id, v->state, v->done, v->episodes);
     if (strcmp(v->state, "finishing") == 0)
-        buf_text(out, " finalists %.0f/%d", json_num(v->search, "finals", 0), v->finals_most);
-    json_array_foreach(best, i, b)
-        buf_text(out, "%s %s %s", i ? "," : " best", json_str(b, "budget"), term_percent(s, json_num(b, "top1", -1)));
+        buf_text(out, " finalists %.0f/%d", field_number(v->search, "finals", 0), v->finals_most);
+    json_array_foreach(best, i, b) buf_text(out, "%s %s %s", i ? "," : " best", field_text(b, "budget"),
+                                            term_percent(s, field_number(b, "top1", -1)));
     if (v->left_s >= 0)
         buf_text(out, ", %s left", term_duration(s, v->left_s));
-    if (json_str(v->live, "waiting")[0])
-        buf_text(out, ", waiting: %s", json_str(v->live, "waiting"));
+    if (field_text(v->live, "waiting")[0])
+        buf_text(out, ", waiting: %s", field_text(v->live, "waiting"));
 }

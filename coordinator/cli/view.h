@@ -5,6 +5,7 @@
 #define COORDINATOR_CLI_VIEW_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "common/base/buf.h"
 
@@ -27,9 +28,5 @@ void view_text(const struct view *v, int width, bool colour, struct buf *out);
 
 /* Appends what fits one line, without its end. */
 void view_line(const struct view *v, struct buf *out);
-
-/* --- JSON that may lack what is asked for --- */
-double json_num(const json_t *o, const char *key, double otherwise);
-const char *json_str(const json_t *o, const char *key); /* "" */
 
 #endif

@@ -9,6 +9,7 @@
 #include "common/base/mem.h"
 #include "coordinator/cli/args.h"
 #include "coordinator/cli/client.h"
+#include "coordinator/cli/format.h"
 #include "coordinator/cli/term.h"
 #include "coordinator/cli/view.h"
 
@@ -57,10 +58,10 @@ static int draw(const struct buf *text, int lines_before)
 struct watch {
     const struct cli *cli;
     long long id;
-    bool live;          /* on a terminal */
-    int lines;          /* of the picture that stands there */
-    char *last;         /* line that was printed last, when piped */
-    int64_t heard_ns;   /* when the coordinator last answered */
+    bool live;        /* on a terminal */
+    int lines;        /* of the picture that stands there */
+    char *last;       /* line that was printed last, when piped */
+    int64_t heard_ns; /* when the coordinator last answered */
     bool told_of_silence;
 };
 
@@ -86,7 +87,7 @@ static void show(struct watch *w, const struct view *v)
 static int outcome(const struct view *v, struct err *e)
 {
     if (strcmp(v->state, "failed") == 0)
-        return err_set(e, ERR_STATE, "search %lld failed: %s", v->id, json_str(v->search, "reason"));
+        return err_set(e, ERR_STATE, "search %lld failed: %s", v->id, field_text(v->search, "reason"));
     if (strcmp(v->state, "cancelled") == 0)
         return err_set(e, ERR_STATE, "search %lld was cancelled", v->id);
     return 0;
@@ -179,25 +180,26 @@ static int print_status(const json_t *status, struct err *e)
 
 int verb_status(struct cli *c, int argc, char **argv, struct err *e)
 {
-    const char *format = "table", *operand;
-    const struct arg args[] = {{"--format", ARG_TEXT, "table|json", "json: the coordinator's answer as it is", &format, 0, 0}, {0}};
-    const struct usage u = {"search status ID [--format table|json]", "How far the search is, and what it has found.", args, 1, 1};
+    enum format format = FORMAT_TABLE;
+    const char *name = NULL, *operand;
+    const struct arg args[] = {
+        {"--format", ARG_TEXT, "table|json", "json: the coordinator's answer as it is", &name, 0, 0}, {0}};
+    const struct usage u = {"search status ID [--format table|json]",
+                            "How far the search is, and what it has found.", args, 1, 1};
     struct client *cl = NULL;
     json_t *status = NULL;
     long long id;
     int rc = args_parse(c, &u, argc, argv, &operand, e);
     if (rc == 0)
         rc = args_number(c, "search", operand, 1, &id, e);
-    if (rc == 0 && strcmp(format, "table") != 0 && strcmp(format, "json") != 0)
-        rc = args_wrong(c, e, "--format \"%s\": must be table or json", format);
+    if (rc == 0)
+        rc = format_parse(c, name, false, &format, e);
     if (rc == 0)
         rc = client_open(&cl, c, e);
     if (rc == 0)
         rc = client_get(cl, &status, e, "searches/%lld", id);
-    if (rc == 0 && strcmp(format, "json") == 0)
-        rc = json_dumpf(status, stdout, JSON_INDENT(2)) == 0 && putchar('\n') == '\n' ? 0 : err_set(e, ERR_IO, "could not write");
-    else if (rc == 0)
-        rc = print_status(status, e);
+    if (rc == 0)
+        rc = format == FORMAT_JSON ? format_json(status, e) : print_status(status, e);
     json_decref(status);
     client_close(cl);
     return rc;

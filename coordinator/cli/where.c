@@ -18,7 +18,8 @@ static int unexpected(const char *s, const char *wanted, struct err *e)
     size_t n = strcspn(s, " \t");
     if (!*s)
         return err_set(e, ERR_INVALID, "--where ends where %s should be", wanted);
-    return err_set(e, ERR_INVALID, "--where: \"%.*s\" stands where %s should be", (int)(n < 40 ? n : 40), s, wanted);
+    return err_set(e, ERR_INVALID, "--where: \"%.*s\" stands where %s should be", (int)(n < 40 ? n : 40), s,
+                   wanted);
 }
 
 static bool known(const char *const *fields, const char *s, size_t n)

@@ -1,5 +1,6 @@
 /*
- * where - "top1>=0.9 and macs_ratio<0.5": which candidates to show. Comparisons of an object's numeric fields, joined by "and".
+ * where - "top1>=0.9 and macs_ratio<0.5": which candidates to show. Comparisons of an object's numeric fields,
+ * joined by "and".
  */
 #ifndef COORDINATOR_CLI_WHERE_H
 #define COORDINATOR_CLI_WHERE_H

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Inference on one thread: espalier, PyTorch (eager, channels_last, frozen TorchScript) and onnxruntime in turns, so
-# that all meet the same weather; the median of each side's rounds at its best batch, and the ratios. Sides that aren't
-# installed are left out, and said so.
+# that all meet the same weather; the median of each side's rounds at its best batch, and the ratios. Sides that
+# aren't installed are left out, and said so.
 #
 #   tests/bench/infer.sh INFER_PROGRAM [MODEL.onnx]
 #

@@ -124,7 +124,7 @@ START_TEST(a_restart_changes_nothing)
     policy_save(p, &end);
     policy_free(p);
 
-    for (int stop = 0; stop < s->episodes; stop += 7) {
+    for (int stop = 0; stop < s->episodes; stop += 11) {
         int seen = stop < s->lookahead ? 0 : stop - s->lookahead + 1, told = seen * 2 / 3, observed;
         struct buf snapshot = {0}, end2 = {0};
         p = new_policy(s);
@@ -284,12 +284,15 @@ START_TEST(replay_is_a_ring_of_whole_transitions)
     ck_assert_int_eq(replay_init(&p, 2, 5, &e), 0);
     for (int i = 0; i < 13; i++) {
         float x[4] = {(float)i, (float)i + 0.5f, (float)i + 1, (float)i + 1.5f};
-        struct transition t = {.s = x, .s2 = x + 2, .a = (float)i, .r = (float)-i, .budget = i % 3, .end = i % 4 == 3};
+        struct transition t = {.s = x, .s2 = x + 2, .lo = (float)i, .hi = (float)i + 2, .r = (float)-i};
+        t.budget = i % 3;
+        t.end = i % 4 == 3;
         replay_add(&p, &t);
         ck_assert_int_eq(p.n, i < 5 ? i + 1 : 5);
     }
     for (int k = 0; k < 5; k++) { /* 8 ... 12 are there, each with what belongs to it */
-        int i = (int)p.a[k];
+        int i = (int)p.lo[k];
+        ck_assert(p.hi[k] == (float)i + 2);
         ck_assert(i >= 8 && i <= 12 && i % 5 == k);
         ck_assert(p.s[2 * k] == (float)i && p.s[2 * k + 1] == (float)i + 0.5f && p.r[k] == (float)-i);
         ck_assert(p.budget[k] == i % 3 && p.end[k] == (i % 4 == 3));
@@ -305,8 +308,15 @@ START_TEST(replay_is_a_ring_of_whole_transitions)
 }
 END_TEST
 
-/* The best accuracy under the first budget, and what the last fifth of its candidates has on average. */
-static double search(const struct start *start, int seed, int episodes, double *late)
+/* Accuracies of a search under one budget, without the noise of failures. */
+struct found {
+    double base;  /* the first candidate */
+    double best;
+    double early; /* mean of the warm-up, its first quarter */
+    double late;  /* mean of its last fifth */
+};
+
+static void search(const struct start *start, int seed, int episodes, struct found *f)
 {
     struct world w;
     world_init(&w, seed, 5, start);
@@ -317,46 +327,36 @@ static double search(const struct start *start, int seed, int episodes, double *
     int *keep = xcalloc((size_t)episodes * n, sizeof *keep);
     struct policy *p = new_policy(&w.setting);
     drive(p, &w.toy, &w.setting, 0, 0, keep);
-    double best = 0, sum = 0;
+    double best = 0;
     for (int e = 0; e < episodes; e++) {
         double top1 = toy_top1(&w.toy, keep + (size_t)e * n);
         best = fmax(best, top1);
-        sum += e >= episodes - episodes / 5 ? top1 : 0;
+        f->base += e == 0 ? top1 : 0;
+        f->early += e < w.setting.warmup ? top1 / w.setting.warmup : 0;
+        f->late += e >= episodes - episodes / 5 ? top1 / (episodes / 5) : 0;
     }
-    *late = sum / (episodes / 5);
+    f->best += best;
     policy_free(p);
     free(keep);
     toy_release(&w.toy);
-    return best;
 }
 
 START_TEST(learning_beats_not_learning)
 {
-    double best[STARTS] = {0}, late[STARTS] = {0}, first = 0;
-    for (int seed = 1; seed <= 3; seed++) {
-        for (int i = 0; i < STARTS; i++) {
-            double l;
-            best[i] += search(&starts[i], seed, 240, &l) / 3;
-            late[i] += l / 3;
-        }
-        struct world w;
-        world_init(&w, seed, 5, &starts[2]);
-        w.setting.n_budgets = 1;
-        int *keep = xcalloc((size_t)w.toy.groups.n, sizeof *keep);
-        struct policy *p = new_policy(&w.setting);
-        policy_propose(p, 0, keep);
-        first += toy_top1(&w.toy, keep) / 3;
-        policy_free(p);
-        free(keep);
-        toy_release(&w.toy);
+    enum { SEEDS = 3, EPISODES = 240, RANDOM = 0, UNIFORM = 1, SENSITIVITY = 2, DDPG = 3, AMC = 4 };
+    struct found f[STARTS] = {{0}};
+    static const char *const names[STARTS] = {"random", "uniform", "sensitivity", "ddpg", "ddpg from random"};
+    for (int i = 0; i < STARTS; i++) {
+        for (int seed = 1; seed <= SEEDS; seed++)
+            search(&starts[i], seed, EPISODES, &f[i]);
+        printf("%-16s first %.4f best %.4f warm-up %.4f last fifth %.4f\n", names[i], f[i].base / SEEDS, f[i].best / SEEDS,
+               f[i].early / SEEDS, f[i].late / SEEDS);
     }
-    printf("best of 240, mean of 3 seeds: random %.4f uniform %.4f sensitivity %.4f (its allocation %.4f) ddpg %.4f, from random %.4f\n",
-           best[0], best[1], best[2], first, best[3], best[4]);
-    printf("mean of the last 48: %.4f %.4f %.4f ddpg %.4f, from random %.4f\n", late[0], late[1], late[2], late[3], late[4]);
     fflush(stdout);
-    ck_assert(best[3] > first && best[3] > best[0] && best[3] > best[1] && best[3] > best[2]);
-    ck_assert(late[3] > first && late[3] > late[2]);
-    ck_assert(late[4] > late[0]);
+    ck_assert(f[DDPG].best > f[DDPG].base && f[DDPG].base == f[SENSITIVITY].base);
+    ck_assert(f[DDPG].best > f[RANDOM].best && f[DDPG].best > f[UNIFORM].best && f[DDPG].best > f[SENSITIVITY].best);
+    ck_assert(f[DDPG].late > f[DDPG].early && f[DDPG].late > f[SENSITIVITY].late);
+    ck_assert(f[AMC].late > f[AMC].early);
 }
 END_TEST
 

@@ -4,8 +4,8 @@
  * An engine is compiled once (primitives, weights in the kernels' own layouts, a plan of where each activation
  * lives) and is then read-only: several threads run it side by side, each with an engine_run of its own that holds
  * activations and scratch. Primitives are made for one thread; parallelism is over batches (see pool.h), so numbers
- * are the same with any number of threads. A forward pass allocates nothing (oneDNN itself keeps the argument table of
- * each primitive on the heap while it runs).
+ * are the same with any number of threads. A forward pass allocates nothing (oneDNN itself keeps the argument table
+ * of each primitive on the heap while it runs).
  *
  * N batch, C,H,W as in graph.h. Images and taps are plain (N,C,H,W) fp32 at the edges; blocked layouts in between.
  */

@@ -1,8 +1,8 @@
 """The same network in PyTorch on one thread:  torch_infer.py FILE.onnx SECONDS MODE BATCH...
 
 MODE is eager, channels_last or frozen (torch.jit.freeze, optimize_for_inference). Prints "BATCH RATE CPU_RATE" a
-batch size, in images a second of wall and of processor time. The network is rebuilt from the ONNX file's nodes, which
-covers what plain and residual CNNs need.
+batch size, in images a second of wall and of processor time. The network is rebuilt from the ONNX file's nodes,
+which covers what plain and residual CNNs need.
 """
 
 import linecache

@@ -1,0 +1,167 @@
+/* `espalier pareto`, `espalier candidates` and `espalier digest`. */
+#include <stdio.h>
+#include <string.h>
+
+#include "coordinator/cli/args.h"
+#include "coordinator/cli/client.h"
+#include "coordinator/cli/format.h"
+#include "coordinator/cli/table.h"
+#include "coordinator/cli/term.h"
+#include "coordinator/cli/where.h"
+
+static const char *const keys[] = {"episode",       "budget",     "kept",   "top1",  "top5",
+                                   "macs",          "macs_ratio", "params", "bytes", "latency_ms",
+                                   "latency_ratio", "stage",      NULL};
+static const char *const numbers[] = {"episode", "top1",  "top5",       "macs",          "macs_ratio",
+                                      "params",  "bytes", "latency_ms", "latency_ratio", NULL};
+
+struct listing { /* what both verbs can be told */
+    long long id;
+    enum format format;
+    struct where where;
+};
+
+static int read_listing(struct cli *c, struct listing *l, const char *operand, const char *format,
+                        const char *where, struct err *e)
+{
+    int rc = args_number(c, "search", operand, 1, &l->id, e);
+    if (rc == 0)
+        rc = format_parse(c, format, true, &l->format, e);
+    if (rc == 0 && where && (rc = where_parse(&l->where, where, numbers, e)) < 0)
+        c->usage = true;
+    return rc;
+}
+
+static json_t *filtered(const struct where *w, const json_t *all)
+{
+    json_t *out = json_array(), *o;
+    size_t i;
+    json_array_foreach(all, i, o) if (where_holds(w, o)) json_array_append(out, o);
+    return out;
+}
+
+static void print_table(const json_t *all)
+{
+    static const struct column columns[] = {
+        {"episode", COLUMN_NUMBER}, {"budget", COLUMN_TEXT},  {"top-1", COLUMN_NUMBER},
+        {"top-5", COLUMN_NUMBER},   {"MACs", COLUMN_NUMBER},  {"ratio", COLUMN_NUMBER},
+        {"params", COLUMN_NUMBER},  {"bytes", COLUMN_NUMBER}, {"scored on", COLUMN_TEXT}};
+    struct table t = {.columns = columns, .n_columns = sizeof(columns) / sizeof(*columns)};
+    char s[TERM_TEXT];
+    size_t i;
+    json_t *o;
+    json_array_foreach(all, i, o)
+    {
+        table_cell(&t, "%.0f", field_number(o, "episode", -1));
+        table_cell(&t, "%s", field_text(o, "budget"));
+        table_cell(&t, "%s", term_percent(s, field_number(o, "top1", -1)));
+        table_cell(&t, "%s", term_percent(s, field_number(o, "top5", -1)));
+        table_cell(&t, "%s", term_count(s, field_number(o, "macs", 0)));
+        table_cell(&t, "%.3f", field_number(o, "macs_ratio", 0));
+        table_cell(&t, "%s", term_count(s, field_number(o, "params", 0)));
+        table_cell(&t, "%s", term_count(s, field_number(o, "bytes", 0)));
+        table_cell(&t, "%s", strcmp(field_text(o, "stage"), "final") == 0 ? "test set" : "reward split");
+    }
+    if (t.n > 0)
+        table_print(&t);
+    else
+        puts("none");
+    table_release(&t);
+}
+
+static int print(const struct listing *l, const json_t *all, struct err *e)
+{
+    json_t *some = filtered(&l->where, all);
+    int rc = 0;
+    if (l->format == FORMAT_JSON)
+        rc = format_json(some, e);
+    else if (l->format == FORMAT_CSV)
+        format_csv(some, keys);
+    else
+        print_table(some);
+    json_decref(some);
+    return rc;
+}
+
+static int fetch(struct cli *c, const struct listing *l, const char *path, struct err *e)
+{
+    struct client *cl = NULL;
+    json_t *all = NULL;
+    int rc = client_open(&cl, c, e);
+    if (rc == 0)
+        rc = client_get(cl, &all, e, "searches/%lld/%s", l->id, path);
+    if (rc == 0)
+        rc = print(l, all, e);
+    json_decref(all);
+    client_close(cl);
+    return rc;
+}
+
+#define WHERE_HELP  "such as 'top1>=0.9 and macs_ratio<0.5'"
+#define FORMAT_HELP "table, csv or json (table)"
+
+int verb_pareto(struct cli *c, int argc, char **argv, struct err *e)
+{
+    const char *x = "flops", *where = NULL, *format = NULL, *operand;
+    const struct arg args[] = {{"--x", ARG_TEXT, "COST", "against flops, params or bytes (flops)", &x, 0, 0},
+                               {"--where", ARG_TEXT, "FILTER", WHERE_HELP, &where, 0, 0},
+                               {"--format", ARG_TEXT, "FORMAT", FORMAT_HELP, &format, 0, 0},
+                               {0}};
+    const struct usage u = {"pareto ID [--x flops|params|bytes] [--where FILTER] [--format table|csv|json]",
+                            "The candidates that no other beats in accuracy and cost at once, the cheapest first.\n"
+                            "Accuracies are those on the reward split, before fine-tuning.",
+                            args, 1, 1};
+    struct listing l = {.format = FORMAT_TABLE};
+    char path[64];
+    int rc = args_parse(c, &u, argc, argv, &operand, e);
+    if (rc == 0)
+        rc = read_listing(c, &l, operand, format, where, e);
+    if (rc == 0 && strcmp(x, "latency") == 0)
+        rc = err_set(e, ERR_UNSUPPORTED, "--x latency isn't there yet in this version; use flops, params or bytes");
+    if (rc == 0 && strcmp(x, "flops") != 0 && strcmp(x, "params") != 0 && strcmp(x, "bytes") != 0)
+        rc = args_wrong(c, e, "--x \"%s\": must be flops, params or bytes", x);
+    if (rc != 0)
+        return rc;
+    snprintf(path, sizeof(path), "pareto?x=%.10s", x);
+    return fetch(c, &l, path, e);
+}
+
+int verb_candidates(struct cli *c, int argc, char **argv, struct err *e)
+{
+    const char *where = NULL, *format = NULL, *operand;
+    const struct arg args[] = {{"--where", ARG_TEXT, "FILTER", WHERE_HELP, &where, 0, 0},
+                               {"--format", ARG_TEXT, "FORMAT", FORMAT_HELP, &format, 0, 0},
+                               {0}};
+    const struct usage u = {"candidates ID [--where FILTER] [--format table|csv|json]",
+                            "Every candidate that has been scored, in the order of its episodes.", args, 1, 1};
+    struct listing l = {.format = FORMAT_TABLE};
+    int rc = args_parse(c, &u, argc, argv, &operand, e);
+    if (rc == 0)
+        rc = read_listing(c, &l, operand, format, where, e);
+    return rc != 0 ? rc : fetch(c, &l, "candidates", e);
+}
+
+int verb_digest(struct cli *c, int argc, char **argv, struct err *e)
+{
+    const struct usage u = {
+        "digest ID",
+        "A SHA-256 over (episode, channels kept, correct counts) of all results, and how many they are:\n"
+        "equal for the same spec on any number of workers.",
+        NULL, 1, 1};
+    struct client *cl = NULL;
+    json_t *answer = NULL;
+    const char *operand;
+    long long id;
+    int rc = args_parse(c, &u, argc, argv, &operand, e);
+    if (rc == 0)
+        rc = args_number(c, "search", operand, 1, &id, e);
+    if (rc == 0)
+        rc = client_open(&cl, c, e);
+    if (rc == 0)
+        rc = client_get(cl, &answer, e, "searches/%lld/digest", id);
+    if (rc == 0)
+        printf("%s %.0f\n", field_text(answer, "digest"), field_number(answer, "episodes", 0));
+    json_decref(answer);
+    client_close(cl);
+    return rc;
+}
