@@ -5,7 +5,7 @@ UNIT_BINS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT))
 EVERYTHING = $(call obj,$(WORKER) $(COORD) $(CLI) $(PROTO) $(COMMON))
 ALL_LIBS  := $(sort $(LIBS_WORKER) $(LIBS_COORD) $(LIBS_CLI) $(LIBS_PROTO)) $(LIBS_COMMON)
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(EVERYTHING)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcheck $(ALL_LIBS)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcheck -lsubunit -lrt $(ALL_LIBS)
 
 # Programs that tests and benchmarks use.
 TRAINER := $(wildcard tests/trainer/*.c)
@@ -42,9 +42,11 @@ fuzz: $(GEN)/onnx/onnx.pb-c.c $(FUZZ_BINS) ## run every fuzzer for SECONDS=60 ea
 
 bench: $(PROGRAMS) bench-programs ## measure against PyTorch, onnxruntime and others where they are installed
 	@B=$(B) sh tests/bench/run
-BENCH_BINS := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/*/*.c))
+BENCH_BINS := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/*.c tests/bench/*/*.c))
 bench-programs: $(BENCH_BINS)
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(EVERYTHING)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcheck -lsubunit -lrt $(ALL_LIBS)
 
+# Objects of tests stay: they aren't intermediate.
+.SECONDARY:
 .PHONY: test check check-unit check-headers check-layers fuzz bench bench-programs

@@ -3,7 +3,6 @@
  * `score`, works on this machine alone.
  */
 #include <curl/curl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -102,7 +101,6 @@ static int run_verb(const struct verb *v, struct cli *c, int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct cli c = {.url = NULL};
-    signal(SIGPIPE, SIG_IGN);
     int skip = leading_options(&c, argc - 1, argv + 1);
     if (skip < 0)
         return usage_error(NULL);

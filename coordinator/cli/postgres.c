@@ -126,25 +126,24 @@ static int make_private(const char *path, const struct user *u, struct err *e)
     return 0;
 }
 
+/* In the place, or, where the user can't get there, in a folder whose name follows from the place's. */
 static int find_base(struct cluster *c, struct err *e)
 {
     int rc = 0;
-    c->base = place_note(c->place, "pg");
-    if (!c->base && reachable(&c->user, c->place->dir)) {
-        c->base = place_path(c->place, "pg");
-    } else if (!c->base) {
+    c->base = place_path(c->place, "pg");
+    if (access(c->base, F_OK) < 0 && !reachable(&c->user, c->place->dir)) {
         struct hash h = hash_of(c->place->dir, strlen(c->place->dir));
         char hex[HASH_HEX];
         hash_to_hex(&h, hex);
+        free(c->base);
         c->base = xasprintf(ELSEWHERE "/%.16s", hex);
+        if (access(c->base, F_OK) < 0)
+            fprintf(stderr, "espalier: user postgres can't enter \"%s\": PostgreSQL's data lie in \"%s\"\n",
+                    c->place->dir, c->base);
         rc = file_mkdirs(ELSEWHERE, e);
-        fprintf(stderr, "espalier: user postgres can't reach \"%s\": PostgreSQL's data lie in \"%s\"\n",
-                c->place->dir, c->base);
     }
     if (rc == 0)
         rc = make_private(c->base, &c->user, e);
-    if (rc == 0)
-        rc = place_set_note(c->place, "pg", c->base, e);
     c->data = file_join(c->base, "data");
     return rc;
 }

@@ -67,6 +67,14 @@ static void run(struct http *h)
     h->timer = has_timeout == MHD_YES ? zloop_timer(h->loop, ms ? (size_t)ms : 1, 1, on_timer, h) : -1;
 }
 
+/* Under a loop of ours a resumed connection makes no descriptor readable: the library must be called. */
+static void run_soon(struct http *h)
+{
+    if (h->timer >= 0)
+        zloop_timer_end(h->loop, h->timer);
+    h->timer = zloop_timer(h->loop, 1, 1, on_timer, h);
+}
+
 /* --- requests --- */
 
 static struct request *request_new(struct http *h, struct MHD_Connection *c)
@@ -132,6 +140,7 @@ void request_wake(struct request *r)
         return;
     r->suspended = false;
     MHD_resume_connection(r->c);
+    run_soon(r->http);
 }
 
 void request_answer(struct request *r, int status, const char *json, size_t n)

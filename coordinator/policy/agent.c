@@ -21,7 +21,7 @@ struct agent {
     struct adam actor_adam, critic_adam;
     struct trace actor_trace, critic_trace;
     float *grad; /* (parameters of the critic, the larger one) */
-    float *sa, *dsa; /* (N,S+1): what the critic reads, and its gradient */
+    float *sa;   /* (N,S+1): what the critic reads */
     float *y, *q, *act, *dy; /* (N) */
 };
 
@@ -72,7 +72,6 @@ struct agent *agent_new(int S, double pull, struct rng *r)
     trace_init(&a->critic_trace, AGENT_BATCH, AGENT_HIDDEN);
     a->grad = floats(a->critic.n, 1);
     a->sa = floats(AGENT_BATCH, (size_t)S + 1);
-    a->dsa = floats(AGENT_BATCH, (size_t)S + 1);
     a->y = floats(AGENT_BATCH, 1);
     a->q = floats(AGENT_BATCH, 1);
     a->act = floats(AGENT_BATCH, 1);
@@ -94,7 +93,6 @@ void agent_free(struct agent *a)
     trace_release(&a->critic_trace);
     mem_free(a->grad);
     mem_free(a->sa);
-    mem_free(a->dsa);
     mem_free(a->y);
     mem_free(a->q);
     mem_free(a->act);
@@ -109,8 +107,8 @@ static void actor_forward(struct agent *a, const struct network *net, float *act
         act[n] = 1 / (1 + expf(-act[n]));
 }
 
-static void critic_forward(struct agent *a, const struct network *net, float *q, const float *s, const float *act,
-                           int N)
+/* What the critic reads: states and actions side by side. */
+static void join(struct agent *a, const float *s, const float *act, int N)
 {
     size_t S = (size_t)a->S;
     for (int n = 0; n < N; n++) {
@@ -118,6 +116,12 @@ static void critic_forward(struct agent *a, const struct network *net, float *q,
         memcpy(sa_n, s + (size_t)n * S, S * sizeof *s);
         sa_n[S] = act[n];
     }
+}
+
+static void critic_forward(struct agent *a, const struct network *net, float *q, const float *s, const float *act,
+                           int N)
+{
+    join(a, s, act, N);
     network_forward(net, q, a->sa, N, &a->critic_trace);
 }
 
@@ -134,6 +138,16 @@ void agent_value(struct agent *a, float *q, const float *s, const float *act, in
                        N - n < AGENT_BATCH ? N - n : AGENT_BATCH);
 }
 
+/* Right after the step, while w is in the cache; nothing else of the update reads the targets any more. */
+WIDE static void follow(struct network *target, const struct network *w)
+{
+    float *t = target->p;
+    const float *p = w->p;
+#pragma omp simd
+    for (size_t i = 0; i < w->n; i++)
+        t[i] += TAU * (p[i] - t[i]);
+}
+
 /* Towards y = r + Q'(s', mu'(s')): the loss is the mean of (Q - y)^2. */
 static double critic_step(struct agent *a, const struct batch *b)
 {
@@ -147,8 +161,9 @@ static double critic_step(struct agent *a, const struct batch *b)
         a->dy[n] = 2 * miss / N;
         loss += (double)miss * miss / N;
     }
-    network_backward(&a->critic, a->grad, NULL, a->dy, a->sa, N, &a->critic_trace);
+    network_backward(&a->critic, a->grad, a->dy, a->sa, N, &a->critic_trace);
     adam_step(&a->critic_adam, a->critic.p, a->grad);
+    follow(&a->critic_target, &a->critic);
     return loss;
 }
 
@@ -157,34 +172,21 @@ static void actor_step(struct agent *a, const struct batch *b)
 {
     const int N = AGENT_BATCH;
     actor_forward(a, &a->actor, a->act, b->s, N);
-    critic_forward(a, &a->critic, a->q, b->s, a->act, N);
-    for (int n = 0; n < N; n++)
-        a->dy[n] = -1.0f / N;
-    network_backward(&a->critic, NULL, a->dsa, a->dy, a->sa, N, &a->critic_trace);
+    join(a, b->s, a->act, N);
+    network_slope(&a->critic, a->q, a->sa, N, &a->critic_trace);
     for (int n = 0; n < N; n++) {
-        float dq_da = a->dsa[(size_t)n * ((size_t)a->S + 1) + (size_t)a->S];
-        float dl_da = dq_da + 2 * a->pull * (a->act[n] - 0.5f) / N;
+        float dl_da = (2 * a->pull * (a->act[n] - 0.5f) - a->q[n]) / N;
         a->dy[n] = dl_da * a->act[n] * (1 - a->act[n]); /* through the sigmoid */
     }
-    network_backward(&a->actor, a->grad, NULL, a->dy, b->s, N, &a->actor_trace);
+    network_backward(&a->actor, a->grad, a->dy, b->s, N, &a->actor_trace);
     adam_step(&a->actor_adam, a->actor.p, a->grad);
-}
-
-WIDE static void follow(struct network *target, const struct network *w)
-{
-    float *t = target->p;
-    const float *p = w->p;
-#pragma omp simd
-    for (size_t i = 0; i < w->n; i++)
-        t[i] += TAU * (p[i] - t[i]);
+    follow(&a->actor_target, &a->actor);
 }
 
 double agent_update(struct agent *a, const struct batch *b)
 {
     double loss = critic_step(a, b);
     actor_step(a, b);
-    follow(&a->actor_target, &a->actor);
-    follow(&a->critic_target, &a->critic);
     return loss;
 }
 

@@ -63,7 +63,7 @@ void network_draw(struct network *w, struct rng *r)
 void trace_init(struct trace *t, int N, int H)
 {
     size_t n = (size_t)N * (size_t)H;
-    *t = (struct trace){.N = N, .H = H, .h1 = floats(n), .h2 = floats(n), .d1 = floats(n), .d2 = floats(n)};
+    *t = (struct trace){.N = N, .H = H, .h1 = floats(2 * n), .h2 = floats(2 * n), .d1 = floats(n), .d2 = floats(n)};
 }
 
 void trace_release(struct trace *t)
@@ -97,7 +97,7 @@ void network_forward(const struct network *w, float *y, const float *x, int N, s
         BUG("%d rows of %d in a trace of %d rows of %d", N, H, t->N, t->H);
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, H, N, D, 1, l.w1, D, x, D, 0, t->h1, N);
     bias_relu(t->h1, l.b1, H, N);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, H, N, H, 1, l.w2, H, t->h1, N, 0, t->h2, N);
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, H, N, H, 1, l.w2, H, t->h1, N, 0, t->h2, N);
     bias_relu(t->h2, l.b2, H, N);
     for (int n = 0; n < N; n++)
         y[n] = *l.b3;
@@ -136,23 +136,48 @@ static void bias_grad(float *db, const float *d, int H, int N)
     }
 }
 
-void network_backward(const struct network *w, float *dp, float *dx, const float *dy, const float *x, int N,
-                      struct trace *t)
+void network_backward(const struct network *w, float *dp, const float *dy, const float *x, int N, struct trace *t)
 {
     const int H = w->H, D = w->D;
-    struct layers l = layers_of(w, w->p);
+    struct layers l = layers_of(w, w->p), g = layers_of(w, dp);
     output_grad(t->d2, l.w3, dy, t->h2, H, N);
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, H, N, H, 1, l.w2, H, t->d2, N, 0, t->d1, N);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, H, N, H, 1, l.w2, H, t->d2, N, 0, t->d1, N);
     mask(t->d1, t->h1, (size_t)H * (size_t)N);
-    if (dx)
-        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, N, D, H, 1, t->d1, N, l.w1, D, 0, dx, D);
-    if (!dp)
-        return;
-    struct layers g = layers_of(w, dp);
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, H, D, N, 1, t->d1, N, x, D, 0, g.w1, D);
     bias_grad(g.b1, t->d1, H, N);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, H, H, N, 1, t->d2, N, t->h1, N, 0, g.w2, H);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, H, H, N, 1, t->h1, N, t->d2, N, 0, g.w2, H);
     bias_grad(g.b2, t->d2, H, N);
     cblas_sgemv(CblasRowMajor, CblasNoTrans, H, N, 1, t->h2, N, dy, 1, 0, g.w3, 1);
     bias_grad(g.b3, dy, 1, N);
+}
+
+/* h (H,2N): the left half becomes relu(left + b); the right half, the slope there, passes where that unit is on. */
+WIDE static void bias_relu_slope(float *h, const float *b, int H, int N)
+{
+    for (int k = 0; k < H; k++) {
+        float *h_k = h + (size_t)k * 2 * (size_t)N, *s_k = h_k + N;
+        const float b_k = b[k];
+#pragma omp simd
+        for (int n = 0; n < N; n++) {
+            float v = h_k[n] + b_k;
+            h_k[n] = v > 0 ? v : 0;
+            s_k[n] = v > 0 ? s_k[n] : 0;
+        }
+    }
+}
+
+void network_slope(const struct network *w, float *slope, const float *x, int N, struct trace *t)
+{
+    const int H = w->H, D = w->D, N2 = 2 * N;
+    struct layers l = layers_of(w, w->p);
+    if (N > t->N || H != t->H)
+        BUG("%d rows of %d in a trace of %d rows of %d", N, H, t->N, t->H);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, H, N, D, 1, l.w1, D, x, D, 0, t->h1, N2);
+    for (int k = 0; k < H; k++)
+        for (int n = 0; n < N; n++)
+            t->h1[(size_t)k * (size_t)N2 + (size_t)(N + n)] = l.w1[(size_t)k * (size_t)D + (size_t)(D - 1)];
+    bias_relu_slope(t->h1, l.b1, H, N);
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, H, N2, H, 1, l.w2, H, t->h1, N2, 0, t->h2, N2);
+    bias_relu_slope(t->h2, l.b2, H, N);
+    cblas_sgemv(CblasRowMajor, CblasTrans, H, N, 1, t->h2 + N, N2, l.w3, 1, 0, slope, 1);
 }

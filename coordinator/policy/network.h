@@ -4,7 +4,7 @@
  * N rows, D inputs, H hidden units, one output. Everything is row-major fp32; inside, activations lie units by rows (H,N), which suits
  * OpenBLAS better at these sizes than (N,H). The parameters lie in one block, so that an optimiser or a snapshot sees a
  * plain array:
- *   w1 (H,D)  b1 (H)  w2 (H,H)  b2 (H)  w3 (1,H)  b3 (1)
+ *   w1 (H,D)  b1 (H)  w2 (H,H), input by output  b2 (H)  w3 (1,H)  b3 (1)
  */
 #ifndef COORDINATOR_POLICY_NETWORK_H
 #define COORDINATOR_POLICY_NETWORK_H
@@ -21,8 +21,8 @@ struct network {
 
 /* Activations of a forward pass, kept for the backward pass, and room for the gradients there. */
 struct trace {
-    int N, H; /* the most rows it has room for */
-    float *h1, *h2; /* (H,N) after ReLU */
+    int N, H;       /* the most rows it has room for */
+    float *h1, *h2; /* (H,N) after ReLU; (H,2N) in network_slope */
     float *d1, *d2; /* (H,N) */
 };
 
@@ -37,8 +37,11 @@ void trace_release(struct trace *t);
 
 void network_forward(const struct network *w, float *y /* out (N) */, const float *x /* (N,D) */, int N, struct trace *t);
 
-/* After network_forward with the same x and t. dp and dx are overwritten; NULL where they aren't wanted. */
-void network_backward(const struct network *w, float *dp /* out (n) */, float *dx /* out (N,D) */,
-                      const float *dy /* (N) */, const float *x /* (N,D) */, int N, struct trace *t);
+/* dp (n), overwritten: the gradient of the sum of dy[n] y[n], after network_forward with the same x and t. */
+void network_backward(const struct network *w, float *dp, const float *dy /* (N) */, const float *x /* (N,D) */, int N,
+                      struct trace *t);
+
+/* slope (N): dy/dx of the last input in each row, carried forward beside the value, so that one product with w2 serves both. */
+void network_slope(const struct network *w, float *slope, const float *x /* (N,D) */, int N, struct trace *t);
 
 #endif

@@ -71,11 +71,9 @@ static void shrink(struct node *n, const struct graph *g, int i, const struct ke
             BUG("pad \"%s\": %d channels inside %d", n->name, k->n[in], k->n[i]);
         break;
     }
-    case OP_SLICE:
-        if (n->u.slice.c.step == 1) {
-            n->u.slice.c.begin = count_under(k->of[in], k->n[in], n->u.slice.c.begin);
-            n->u.slice.c.end = count_under(k->of[in], k->n[in], n->u.slice.c.end);
-        }
+    case OP_SLICE: /* with steps, all from begin to end stay (groups.h), but not all before */
+        n->u.slice.c.begin = count_under(k->of[in], k->n[in], n->u.slice.c.begin);
+        n->u.slice.c.end = count_under(k->of[in], k->n[in], n->u.slice.c.end);
         break;
     default:
         break;

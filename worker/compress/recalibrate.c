@@ -60,44 +60,66 @@ static void average(const struct recalibration *r, struct model *m, int batches)
     }
 }
 
+static size_t count_stats(const struct graph *g)
+{
+    size_t n = 0;
+    for (int i = 0; i < g->n; i++)
+        if (g->nodes[i].op == OP_BN)
+            n += 2 * (size_t)g->nodes[i].C;
+    return n;
+}
+
+static int recalibration_new(struct recalibration *r, struct engine **eng, const struct weights *w, int threads,
+                             int batches, struct err *e)
+{
+    const struct graph *g = r->g;
+    const struct node *in = &g->nodes[0];
+    r->stats = mem_alloc(r->n_stats * (size_t)batches, sizeof(float));
+    r->run = xcalloc((size_t)threads, sizeof(*r->run));
+    r->input = xcalloc((size_t)threads, sizeof(*r->input));
+    r->logits = xcalloc((size_t)threads, sizeof(*r->logits));
+    int rc = r->stats ? engine_new(eng, g, w, r->batch, ENGINE_BATCH, NULL, 0, e)
+                      : err_set(e, ERR_NOMEM, "no memory for the statistics of %d batches", batches);
+    for (int t = 0; rc == 0 && t < threads; t++) {
+        r->input[t] = mem_alloc((size_t)r->batch * (size_t)in->C, (size_t)in->H * (size_t)in->W * sizeof(float));
+        r->logits[t] = mem_alloc((size_t)r->batch, (size_t)g->nodes[g->output].C * sizeof(float));
+        rc = r->input[t] && r->logits[t] ? engine_run_new(&r->run[t], *eng, e)
+                                         : err_set(e, ERR_NOMEM, "no memory for a batch of %d images", r->batch);
+    }
+    return rc;
+}
+
+static void recalibration_release(struct recalibration *r, int threads)
+{
+    for (int t = 0; t < threads; t++) {
+        engine_run_free(r->run[t]);
+        mem_free(r->input[t]);
+        mem_free(r->logits[t]);
+    }
+    mem_free(r->stats);
+    free(r->run);
+    free(r->input);
+    free(r->logits);
+}
+
 int recalibrate(struct model *m, struct pool *pool, const struct scored_set *set,
                 int (*progress)(void *arg, int done, int total), void *arg, struct err *e)
 {
-    const struct graph *g = &m->graph;
-    const struct node *in = &g->nodes[0];
-    int threads = pool_threads(pool), batches = (set->n + RECALIBRATE_BATCH - 1) / RECALIBRATE_BATCH;
-    struct recalibration r = {.set = set, .g = g, .batch = set->n / batches, .progress = progress, .arg = arg};
-    for (int i = 0; i < g->n; i++)
-        if (g->nodes[i].op == OP_BN)
-            r.n_stats += 2 * (size_t)g->nodes[i].C;
+    struct recalibration r = {.set = set, .g = &m->graph, .progress = progress, .arg = arg};
+    struct engine *eng = NULL;
+    r.n_stats = count_stats(r.g);
     if (r.n_stats == 0)
         return 0;
-    struct engine *eng = NULL;
-    r.stats = mem_alloc(r.n_stats * (size_t)batches, sizeof(float));
-    r.run = xcalloc((size_t)threads, sizeof(*r.run));
-    r.input = xcalloc((size_t)threads, sizeof(*r.input));
-    r.logits = xcalloc((size_t)threads, sizeof(*r.logits));
-    int rc = r.stats ? engine_new(&eng, g, &m->weights, r.batch, ENGINE_BATCH, NULL, 0, e)
-                     : err_set(e, ERR_NOMEM, "no memory for the statistics of %d batches", batches);
-    for (int t = 0; rc == 0 && t < threads; t++) {
-        r.input[t] = mem_alloc((size_t)r.batch * (size_t)in->C, (size_t)in->H * (size_t)in->W * sizeof(float));
-        r.logits[t] = mem_alloc((size_t)r.batch, (size_t)g->nodes[g->output].C * sizeof(float));
-        rc = r.input[t] && r.logits[t] ? engine_run_new(&r.run[t], eng, e)
-                                       : err_set(e, ERR_NOMEM, "no memory for a batch of %d images", r.batch);
-    }
+    if (set->n < 1)
+        return err_set(e, ERR_INVALID, "no images to recalibrate with");
+    int threads = pool_threads(pool), batches = (set->n + RECALIBRATE_BATCH - 1) / RECALIBRATE_BATCH;
+    r.batch = set->n / batches;
+    int rc = recalibration_new(&r, &eng, &m->weights, threads, batches, e);
     if (rc == 0)
         rc = pool_run(pool, batches, run_batch, &r, e);
     if (rc == 0)
         average(&r, m, batches);
-    for (int t = 0; t < threads; t++) {
-        engine_run_free(r.run[t]);
-        mem_free(r.input[t]);
-        mem_free(r.logits[t]);
-    }
+    recalibration_release(&r, threads);
     engine_free(eng);
-    mem_free(r.stats);
-    free(r.run);
-    free(r.input);
-    free(r.logits);
     return rc;
 }

@@ -114,10 +114,28 @@ out:
     return rc < 0 ? rc : 0;
 }
 
-static bool is_unfolded(const struct node *n)
+/* Whether node i is a BN as unfold puts them in; another's name may end alike. */
+static bool is_unfolded(const struct graph *g, int i, const int *readers)
 {
-    size_t len = strlen(n->name), tail = strlen(SUFFIX);
-    return n->op == OP_BN && len > tail && strcmp(n->name + len - tail, SUFFIX) == 0;
+    const struct node *n = &g->nodes[i];
+    if (n->op != OP_BN || g->nodes[n->in[0]].op != OP_CONV || readers[n->in[0]] != 1)
+        return false;
+    const char *conv = g->nodes[n->in[0]].name;
+    size_t len = strlen(conv);
+    return strncmp(n->name, conv, len) == 0 && strcmp(n->name + len, SUFFIX) == 0;
+}
+
+/* For each node the conv into which it is folded, -1: it stays; and for each conv whether a BN is folded into it. */
+static void find_unfolded(const struct graph *g, int *into, bool *folded)
+{
+    int *readers = xcalloc((size_t)g->n, sizeof(int));
+    graph_readers(g, readers);
+    for (int i = 0; i < g->n; i++) {
+        into[i] = is_unfolded(g, i, readers) ? g->nodes[i].in[0] : -1;
+        if (into[i] >= 0)
+            folded[into[i]] = true;
+    }
+    free(readers);
 }
 
 /* w, b of the conv become those of conv and BN together. */
@@ -136,32 +154,30 @@ int fold(const struct model *m, struct model *out, struct err *e)
 {
     const struct graph *g = &m->graph;
     int *at = xcalloc((size_t)g->n, sizeof(int));
-    bool *folded = xcalloc((size_t)g->n, sizeof(bool)); /* conv whose BN goes */
-    for (int i = 0; i < g->n; i++)
-        if (is_unfolded(&g->nodes[i]))
-            folded[g->nodes[i].in[0]] = true;
+    int *into = xcalloc((size_t)g->n, sizeof(int));
+    bool *folded = xcalloc((size_t)g->n, sizeof(bool));
+    find_unfolded(g, into, folded);
     *out = (struct model){0};
     graph_init(&out->graph);
     out->graph.name = g->name ? xstrdup(g->name) : NULL;
     out->graph.opset = g->opset;
     int rc = 0;
-    for (int i = 0; rc >= 0 && i < g->n; i++) {
-        const struct node *n = &g->nodes[i];
-        rc = at[i] = is_unfolded(n) ? at[n->in[0]] : add_copy(&out->graph, g, i, at, folded[i], e);
-    }
+    for (int i = 0; rc >= 0 && i < g->n; i++)
+        rc = at[i] = into[i] >= 0 ? at[into[i]] : add_copy(&out->graph, g, i, at, folded[i], e);
     if (rc < 0)
         goto out;
     out->graph.output = at[g->output];
     if ((rc = weights_new(&out->weights, &out->graph, e)) < 0)
         goto out;
     for (int i = 0; i < g->n; i++) {
-        if (is_unfolded(&g->nodes[i]))
+        if (into[i] >= 0)
             fold_params(&m->weights.of[i], g->nodes[i].u.bn.eps, &out->weights.of[at[i]]);
         else
             copy_params(&m->weights, i, &out->weights, at[i]);
     }
 out:
     free(at);
+    free(into);
     free(folded);
     if (rc < 0)
         model_release(out);
