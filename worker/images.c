@@ -45,6 +45,9 @@ static int copy_images(const struct dataset *all, const int *index, int n, struc
 
 static int carve(struct images *im, const struct recipe *r, const struct dataset *train, struct err *e)
 {
+    if (r->reward < 1 || r->calibrate < 1 || r->reward > train->n || r->calibrate > train->n)
+        return err_set(e, ERR_INVALID, "split wants %d reward and %d calibrate images, the training set has %d",
+                       r->reward, r->calibrate, train->n);
     int *reward = xcalloc((size_t)r->reward, sizeof(int)), *calibrate = xcalloc((size_t)r->calibrate, sizeof(int));
     int rc = dataset_carve(train, r->seed, r->reward, r->calibrate, reward, calibrate, e);
     if (rc == 0)

@@ -191,6 +191,19 @@ static int run_candidate(struct worker_state *st, const struct compress_work *cw
     return rc;
 }
 
+/* What follows fills buffers of the network's input size with the data set's images. */
+static int check_images(const struct graph *g, const struct dataset *d, struct err *e)
+{
+    const struct node *in = &g->nodes[0], *out = &g->nodes[g->output];
+    if (in->C != d->C || in->H != d->H || in->W != d->W)
+        return err_set(e, ERR_INVALID, "the network's input is %dx%dx%d, the images are %dx%dx%d", in->C, in->H,
+                       in->W, d->C, d->H, d->W);
+    if (out->H != 1 || out->W != 1)
+        return err_set(e, ERR_INVALID, "the network's output is %dx%dx%d, expected one number a class", out->C,
+                       out->H, out->W);
+    return 0;
+}
+
 static int prepare(struct worker_state *st, const struct msg_work *w, const struct job_host *host, struct err *e)
 {
     int rc = host->progress(host->arg, "fetch", 0, 1, e);
@@ -198,6 +211,8 @@ static int prepare(struct worker_state *st, const struct msg_work *w, const stru
         rc = load_model(st, &w->recipe.model, host, e);
     if (rc == 0)
         rc = images_load(&st->images, &w->recipe, host, e);
+    if (rc == 0)
+        rc = check_images(&st->model.graph, &st->images.reward, e);
     if (rc == 0 && w->task.kind != TASK_PROFILE)
         rc = w->has_profile
                  ? load_profile(st, &w->profile, host, e)

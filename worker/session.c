@@ -173,7 +173,7 @@ static void on_work(struct session *s, struct message *m)
     case DESK_ACCEPTED:
         log_info("task", "kind=%s search=%lld episode=%d attempt=%d", task_kind_name(t.kind), (long long)t.search,
                  t.episode, t.attempt);
-        s->beat_due_ns = 0;
+        s->beat_due_ns = s->report_due_ns = 0; /* its report goes out as soon as there is one */
         break;
     case DESK_UNDER_WAY:
         break;

@@ -20,8 +20,8 @@ struct agent {
     struct network actor, critic, actor_target, critic_target;
     struct adam actor_adam, critic_adam;
     struct trace actor_trace, critic_trace;
-    float *grad; /* (parameters of the critic, the larger one) */
-    float *sa;   /* (N,S+1): what the critic reads */
+    float *grad;             /* (parameters of the critic, the larger one) */
+    float *sa;               /* (N,S+1): what the critic reads */
     float *y, *q, *act, *dy; /* (N) */
 };
 
@@ -54,7 +54,8 @@ void batch_release(struct batch *b)
 
 struct agent *agent_new(int S, double pull, struct rng *r)
 {
-    openblas_set_num_threads(1); /* the sums of two threads differ from those of one, and are slower at these sizes */
+    openblas_set_num_threads(
+        1); /* the sums of two threads differ from those of one, and are slower at these sizes */
     struct agent *a = xcalloc(1, sizeof *a);
     a->S = S;
     a->pull = (float)pull;
@@ -128,7 +129,8 @@ static void critic_forward(struct agent *a, const struct network *net, float *q,
 void agent_act(struct agent *a, float *act, const float *s, int N)
 {
     for (int n = 0; n < N; n += AGENT_BATCH)
-        actor_forward(a, &a->actor, act + n, s + (size_t)n * (size_t)a->S, N - n < AGENT_BATCH ? N - n : AGENT_BATCH);
+        actor_forward(a, &a->actor, act + n, s + (size_t)n * (size_t)a->S,
+                      N - n < AGENT_BATCH ? N - n : AGENT_BATCH);
 }
 
 void agent_value(struct agent *a, float *q, const float *s, const float *act, int N)

@@ -1,6 +1,6 @@
 /*
- * coder - a snapshot's bytes: by field, little-endian, floats as their bits. The reader's first mistake sticks: everything after it is zero, and
- * it's asked for once at the end.
+ * coder - a snapshot's bytes: by field, little-endian, floats as their bits. The reader's first mistake sticks:
+ * everything after it is zero, and it's asked for once at the end.
  */
 #ifndef COORDINATOR_POLICY_CODER_H
 #define COORDINATOR_POLICY_CODER_H

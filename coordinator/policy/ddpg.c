@@ -1,19 +1,21 @@
 /*
  * ddpg - the policy that learns: the agent of AMC (He et al., 2018) as one of the kinds.
  *
- * START_RANDOM is AMC as published: the action is the fraction that a group keeps, decided group after group behind the wall; warm-up episodes
- * draw it evenly, later ones draw around the actor with a truncated normal, sigma 0.5 * 0.95^(episodes since).
+ * START_RANDOM searches as AMC does: the action is the fraction that a group keeps, decided group after group behind
+ * the wall; warm-up episodes draw it evenly, later ones draw around the actor with a truncated normal, sigma 0.5 *
+ * 0.95^(episodes since).
  *
- * START_SENSITIVITY searches where good vectors are. Its action is the residual to the sensitivity allocation (1/2: none). The
- * first episode of each budget is that allocation. Later ones vary the best vector observed so far under the budget, many times over, and
- * the critic picks one as soon as it has learnt from a batch; after the warm-up it's the actor that is varied in every second round. (With 34 groups, 60 episodes and a lookahead of 32 in the tests' toy world, the critic's picks close half of the
- * gap between the sensitivity allocation and the best one; without it a third.)
+ * START_SENSITIVITY searches where good vectors are. Its action is the residual to the sensitivity allocation (1/2:
+ * none). The first episode of each budget is that allocation. Later ones vary the best vector observed so far under
+ * the budget, many times over, and the critic picks one as soon as it has learnt from a batch; after the warm-up
+ * it's the actor that is varied in every second round.
  *
- * Learning, in both: each step of an episode gets the final reward, discount 1. Transitions hold what was executed (recomputed from
- * the vector, so that a recalled candidate teaches as much as a fresh one; replay.h says how). Rewards have a moving baseline subtracted, one for each
- * budget, as in AMC; besides, they're divided by their spread under the budget and by the number of steps, which keeps Q near one
- * whatever the reward's unit. Updates, one a step (64 at most), start with the first full batch and not with the end of the
- * warm-up: the lookahead would leave the first acting episodes with an untrained actor.
+ * Learning, in both: each step of an episode gets the final reward, discount 1. Transitions hold what was executed
+ * (recomputed from the vector, so that a recalled candidate teaches as much as a fresh one; replay.h says how).
+ * Rewards have a moving baseline subtracted, one for each budget, as in AMC; besides, they're divided by their
+ * spread under the budget and by the number of steps, which keeps Q near one whatever the reward's unit. Updates,
+ * one a step (64 at most), start with the first full batch and not with the end of the warm-up: the lookahead would
+ * leave the first acting episodes with an untrained actor.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -29,25 +31,25 @@
 #include "coordinator/policy/variation.h"
 #include "coordinator/policy/wall.h"
 
-#define SIGMA_RANDOM    0.5
-#define SIGMA_RESIDUAL  0.1
-#define SIGMA_DECAY     0.95
-#define SIGMA_LEAST     0.02 /* of the residual: drawing the same vector again is no use */
-#define PULL            0.5  /* towards the sensitivity allocation: an action added to all groups alike means nothing */
-#define BASELINE_ALPHA  0.5
-#define MOST_UPDATES    64 /* an episode: keeps policy_observe short */
-#define REPLAY_STEPS    100 /* episodes' worth of transitions, as AMC has it */
-#define REPLAY_LEAST    2000
-#define REPLAY_MOST     20000
-#define DRAWS           32 /* vectors that the critic picks from */
+#define SIGMA_RANDOM   0.5
+#define SIGMA_RESIDUAL 0.1
+#define SIGMA_DECAY    0.95
+#define SIGMA_LEAST    0.02 /* of the residual: drawing the same vector again is no use */
+#define PULL           0.5 /* towards the sensitivity allocation: an action added to all groups alike means nothing */
+#define BASELINE_ALPHA 0.5
+#define MOST_UPDATES   64  /* an episode: keeps policy_observe short */
+#define REPLAY_STEPS   100 /* episodes' worth of transitions, as AMC has it */
+#define REPLAY_LEAST   2000
+#define REPLAY_MOST    20000
+#define DRAWS          32 /* vectors that the critic picks from */
 
 /* What is known under one budget. */
 struct standing {
-    int n; /* episodes observed */
+    int n;           /* episodes observed */
     double mean, m2; /* of their rewards (Welford) */
     double baseline;
-    bool based;      /* the baseline has been set */
-    double best;     /* the largest reward */
+    bool based;  /* the baseline has been set */
+    double best; /* the largest reward */
 };
 
 struct ddpg {
@@ -59,10 +61,10 @@ struct ddpg {
     struct agent *agent;
     struct replay replay;
     struct standing *standing; /* (n_budgets) */
-    int *best;                 /* (n_budgets, groups): the vector of standing.best, at first the sensitivity allocation */
-    struct batch batch;        /* room for one */
-    float *s;                  /* room for one vector's states (T,S), */
-    float *a, *lo, *hi, *q;    /* actions and values (T) */
+    int *best;          /* (n_budgets, groups): the vector of standing.best, at first the sensitivity allocation */
+    struct batch batch; /* room for one */
+    float *s;           /* room for one vector's states (T,S), */
+    float *a, *lo, *hi, *q; /* actions and values (T) */
 };
 
 static const int *row(const struct ddpg *d, const int *vectors, int budget)
@@ -70,7 +72,8 @@ static const int *row(const struct ddpg *d, const int *vectors, int budget)
     return vectors + (size_t)budget * (size_t)d->f->n;
 }
 
-/* The action that asks for a fraction is the fraction itself, or, in residuals, what it's more than the sensitivity allocation, plus 1/2. */
+/* The action that asks for a fraction is the fraction itself, or, in residuals, what it's more than the sensitivity
+ * allocation, plus 1/2. */
 static double offset(const struct ddpg *d, int budget, int group)
 {
     return d->residual ? 0.5 - (double)row(d, d->sensitive, budget)[group] / d->f->s->limits->most[group] : 0;
@@ -149,8 +152,9 @@ static void act_walled(struct ddpg *d, int budget, double sigma, struct rng *r, 
 }
 
 /*
- * The same for residuals. They start near a vector that spends the budget, where the wall would make the last groups pay for all the
- * noise of the earlier ones; so all decide freely, and then the same fraction is added to all or taken from all.
+ * The same for residuals. They start near a vector that spends the budget, where the wall would make the last
+ * groups pay for all the noise of the earlier ones; so all decide freely, and then the same fraction is added to
+ * all or taken from all.
  */
 static void act_residual(struct ddpg *d, int budget, double sigma, struct rng *r, struct bill *b)
 {
@@ -175,8 +179,9 @@ static void act_residual(struct ddpg *d, int budget, double sigma, struct rng *r
 }
 
 /*
- * The states on the way to a vector, d->s, and the actions that end in its numbers: those that round to them, [lo, hi] and, in d->a, the
- * one that names the number itself. Where a number is the largest that the wall allows, all larger actions end there too.
+ * The states on the way to a vector, d->s, and the actions that end in its numbers: those that round to them, [lo,
+ * hi] and, in d->a, the one that names the number itself. Where a number is the largest that the wall allows, all
+ * larger actions end there too.
  */
 static void retrace(struct ddpg *d, int budget, const int *keep)
 {
@@ -210,7 +215,8 @@ static double judge(struct ddpg *d, int budget, const int *keep)
     return sum;
 }
 
-/* The vector that the critic likes most among fresh ones around the actor, or around the best vector so far where sigma is 0. */
+/* The vector that the critic likes most among fresh ones around the actor, or around the best vector so far where
+ * sigma is 0. */
 static void pick(struct ddpg *d, int episode, double sigma, double widen, struct rng *r, int *keep)
 {
     int budget = frame_budget(d->f, episode);

@@ -41,7 +41,8 @@ static void describe(const struct frame *f, int t, float *x)
     x[FEATURE_OUT] = (float)d->C;
     x[FEATURE_HEIGHT] = (float)d->H;
     x[FEATURE_WIDTH] = (float)d->W;
-    x[FEATURE_STRIDE] = conv ? (float)d->u.conv.win.stride_h : 0; /* as AMC has it for FC layers: stride 0, kernel 1 */
+    x[FEATURE_STRIDE] =
+        conv ? (float)d->u.conv.win.stride_h : 0; /* as AMC has it for FC layers: stride 0, kernel 1 */
     x[FEATURE_KERNEL] = conv ? (float)d->u.conv.win.R : 1;
     x[FEATURE_CONSUMERS] = (float)consumers(f, k);
     x[FEATURE_TIED] = group->tied;

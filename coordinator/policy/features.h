@@ -1,9 +1,10 @@
 /*
  * features - the state that the agent sees when it decides on a group.
  *
- * AMC (He et al., 2018, section 3.2) has 11 numbers: t, n, c, h, w, stride, k, FLOPs, reduced, rest, a_{t-1}. Here they're those of the group's first
- * producer, followed by what a graph with branches, several budgets and sensitivity curves has to say. What is constant over a
- * search is scaled to 0..1 over the groups (a column that's the same everywhere is 0); the rest are fractions already.
+ * AMC (He et al., 2018, section 3.2) has 11 numbers: t, n, c, h, w, stride, k, FLOPs, reduced, rest, a_{t-1}. Here
+ * they're those of the group's first producer, followed by what a graph with branches, several budgets and
+ * sensitivity curves has to say. What is constant over a search is scaled to 0..1 over the groups (a column that's
+ * the same everywhere is 0); the rest are fractions already.
  *
  * T steps: the groups that can be cut, in order. S = FEATURES numbers a step.
  */
@@ -13,11 +14,11 @@
 #include "coordinator/policy/frame.h"
 
 enum feature {
-    FEATURE_INDEX,     /* t */
-    FEATURE_GEMM,      /* kind: 0 conv, 1 gemm */
-    FEATURE_IN,        /* c: channels that its first producer reads */
-    FEATURE_OUT,       /* n: channels that it makes */
-    FEATURE_HEIGHT,    /* h, w of its output */
+    FEATURE_INDEX,  /* t */
+    FEATURE_GEMM,   /* kind: 0 conv, 1 gemm */
+    FEATURE_IN,     /* c: channels that its first producer reads */
+    FEATURE_OUT,    /* n: channels that it makes */
+    FEATURE_HEIGHT, /* h, w of its output */
     FEATURE_WIDTH,
     FEATURE_STRIDE,
     FEATURE_KERNEL,    /* k */
@@ -39,16 +40,17 @@ enum feature {
 };
 
 struct features {
-    const struct frame *f;       /* borrowed */
-    const int *sensitive;        /* (n_budgets, groups) borrowed: the sensitivity allocations */
-    float *fixed;                /* (T, FEATURES_FIXED) */
-    float *share[COST_KINDS];    /* (T) each, NULL for a kind that no budget names */
+    const struct frame *f;    /* borrowed */
+    const int *sensitive;     /* (n_budgets, groups) borrowed: the sensitivity allocations */
+    float *fixed;             /* (T, FEATURES_FIXED) */
+    float *share[COST_KINDS]; /* (T) each, NULL for a kind that no budget names */
 };
 
 void features_init(struct features *x, const struct frame *f, const int *sensitive);
 void features_release(struct features *x);
 
-/* s (S): at step t under a budget; the bill has the groups of earlier steps as decided, the others at their least. */
+/* s (S): at step t under a budget; the bill has the groups of earlier steps as decided, the others at their least.
+ */
 void features_at(const struct features *x, int budget, int t, const struct bill *b, float *s);
 
 #endif

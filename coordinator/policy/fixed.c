@@ -1,6 +1,6 @@
 /*
- * fixed - the two kinds of policy that know their answer: uniform and sensitivity. Episode e < n_budgets is the allocation for its budget; later ones
- * vary it at equal cost, so that a longer search stays a fair comparison.
+ * fixed - the two kinds of policy that know their answer: uniform and sensitivity. Episode e < n_budgets is the
+ * allocation for its budget; later ones vary it at equal cost, so that a longer search stays a fair comparison.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -50,7 +50,8 @@ static int check_setting(const struct setting *s, struct err *e)
     if (s->limits->n != s->groups->n)
         BUG("limits for %d groups, model has %d", s->limits->n, s->groups->n);
     if (s->groups->n > MAX_GROUPS)
-        return err_set(e, ERR_UNSUPPORTED, "model has %d groups, a policy decides on %d at most", s->groups->n, MAX_GROUPS);
+        return err_set(e, ERR_UNSUPPORTED, "model has %d groups, a policy decides on %d at most", s->groups->n,
+                       MAX_GROUPS);
     if (s->n_budgets < 1)
         return err_set(e, ERR_INVALID, "a search needs a budget");
     if (s->episodes < 1)

@@ -1,6 +1,6 @@
 /*
- * frame - the ground that every kind of policy stands on: the setting, what each kind of cost in use comes to, which groups can be
- * cut, and the vectors on record.
+ * frame - the ground that every kind of policy stands on: the setting, what each kind of cost in use comes to,
+ * which groups can be cut, and the vectors on record.
  */
 #ifndef COORDINATOR_POLICY_FRAME_H
 #define COORDINATOR_POLICY_FRAME_H

@@ -13,7 +13,8 @@ struct kind {
     MUST_CHECK int (*create)(void **self, const struct frame *f, struct err *e); /* f is borrowed */
     void (*destroy)(void *self);
 
-    /* A vector within the budget of `episode`. Called again with attempt + 1 and the same stream when the vector is on record. */
+    /* A vector within the budget of `episode`. Called again with attempt + 1 and the same stream when the vector is
+     * on record. */
     void (*propose)(void *self, int episode, int attempt, struct rng *r, int *keep);
 
     /* NULL in kinds that don't learn. */

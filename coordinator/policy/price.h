@@ -1,9 +1,9 @@
 /*
  * price - one kind of cost as a polynomial of what is kept, so that a policy can afford millions of differences.
  *
- * A value's width is linear in the kept numbers (groups.h) and a node's cost at most a product of its output's width with its input's,
- * so the cost of a network is a polynomial of degree two in x_g = most_g - keep_g. Newton's forward differences at the dense network
- * give it exactly, in integers:
+ * A value's width is linear in the kept numbers (groups.h) and a node's cost at most a product of its output's
+ * width with its input's, so the cost of a network is a polynomial of degree two in x_g = most_g - keep_g. Newton's
+ * forward differences at the dense network give it exactly, in integers:
  *
  *   cost(x) = dense + sum_g first_g x_g + sum_g second_gg x_g (x_g - 1) / 2 + sum_{g<h} second_gh x_g x_h
  *

@@ -1,6 +1,7 @@
 /*
- * random - no idea at all: fractions drawn evenly, behind AMC's wall. AMC acts from the first layer to the last, so that its last ones get
- * what the wall leaves them; here the order is drawn anew each time. What is left of the budget is used up.
+ * random - no idea at all: fractions drawn evenly, behind AMC's wall. AMC acts from the first layer to the last, so
+ * that its last ones get what the wall leaves them; here the order is drawn anew each time. What is left of the
+ * budget is used up.
  */
 #include <stdlib.h>
 #include <string.h>

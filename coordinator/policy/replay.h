@@ -1,9 +1,10 @@
 /*
- * replay - a ring of explicit transitions (s, a, r, s', end), oldest overwritten. (AMC's code samples the successor by position and so loses the
- * first transition of each episode.) Several actions end in the same executed number, by rounding and by the wall; what is
- * remembered is the interval of them, and each time that a transition is drawn, so is an action from there. (AMC's code keeps the
- * raw action. With the executed one alone the critic would never hear of what lies beyond the wall, and promise anything.) Rewards
- * are kept as they were, with the budget that they were got under; what to subtract is decided when they're used.
+ * replay - a ring of explicit transitions (s, a, r, s', end), oldest overwritten. (AMC's code samples the successor
+ * by position and so loses the first transition of each episode.) Several actions end in the same executed number,
+ * by rounding and by the wall; what is remembered is the interval of them, and each time that a transition is
+ * drawn, so is an action from there. (AMC's code keeps the raw action. With the executed one alone the critic would
+ * never hear of what lies beyond the wall, and promise anything.) Rewards are kept as they were, with the budget
+ * that they were got under; what to subtract is decided when they're used.
  */
 #ifndef COORDINATOR_POLICY_REPLAY_H
 #define COORDINATOR_POLICY_REPLAY_H
@@ -24,7 +25,7 @@ struct replay {
 
 struct transition {
     const float *s, *s2; /* (S), borrowed; s2 isn't read when `end` */
-    float lo, hi; /* lo <= hi */
+    float lo, hi;        /* lo <= hi */
     float r;
     int budget;
     bool end;

@@ -1,4 +1,5 @@
-/* AMC's rewards: accuracy under a hard budget, or R_FLOPs and R_Param = -error * log(cost) (He et al., 2018, section 3.5). */
+/* AMC's rewards: accuracy under a hard budget, or R_FLOPs and R_Param = -error * log(cost) (He et al., 2018,
+ * section 3.5). */
 #include <math.h>
 
 #include "coordinator/policy/policy.h"

@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-/* Error that group g gains by keeping `fewer` instead of `more`. Curves are estimates and can dip: a dip counts as no gain. */
+/* Error that group g gains by keeping `fewer` instead of `more`. Curves are estimates and can dip: a dip counts as
+ * no gain. */
 static double rise(const struct frame *f, int g, int fewer, int more)
 {
     double d = (double)f->s->curve[g][fewer] - (double)f->s->curve[g][more];

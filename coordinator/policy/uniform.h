@@ -6,8 +6,8 @@
 
 #include "coordinator/policy/frame.h"
 
-/* keep (groups): the largest fraction whose rounded vector meets the budget; then one more legal step for each group in order where it
- * still fits. */
+/* keep (groups): the largest fraction whose rounded vector meets the budget; then one more legal step for each
+ * group in order where it still fits. */
 void uniform_allocate(const struct frame *f, int budget, int *keep);
 
 #endif

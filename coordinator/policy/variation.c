@@ -28,7 +28,8 @@ static void shuffled(const struct frame *f, const bool *pinned, struct rng *r, i
         }
 }
 
-static void settle_any(const struct frame *f, const struct wall *w, struct bill *b, const bool *pinned, struct rng *r)
+static void settle_any(const struct frame *f, const struct wall *w, struct bill *b, const bool *pinned,
+                       struct rng *r)
 {
     int *order = xcalloc((size_t)f->n_cut, sizeof *order), free_ones = 0;
     shuffled(f, pinned, r, order);

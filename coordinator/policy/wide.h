@@ -1,6 +1,7 @@
 /*
- * wide - WIDE before a function that loops over many floats: it's compiled for wide vectors too, and the loader picks what the CPU has. ISO C's
- * mode keeps products and sums unfused, so element-wise loops give the same numbers on all of them.
+ * wide - WIDE before a function that loops over many floats: it's compiled for wide vectors too, and the loader
+ * picks what the CPU has. ISO C's mode keeps products and sums unfused, so element-wise loops give the same numbers
+ * on all of them.
  */
 #ifndef COORDINATOR_POLICY_WIDE_H
 #define COORDINATOR_POLICY_WIDE_H

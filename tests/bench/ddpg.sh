@@ -1,5 +1,6 @@
 #!/bin/sh
-# One DDPG update, here and in PyTorch, one thread each, in turn. Usage: tests/bench/ddpg.sh [ROUNDS]; B: the build folder.
+# One DDPG update, here and in PyTorch, one thread each, in turn.
+# Usage: tests/bench/ddpg.sh [ROUNDS]; B: the build folder.
 here=$(dirname "$0")/ddpg
 bin=${B:-build/release}/tests/bench/ddpg/ddpg
 rounds=${1:-5}
@@ -10,7 +11,7 @@ median() {
     sort -n | awk '{ x[NR] = $1 } END { print x[int((NR + 1) / 2)] }'
 }
 
-if ! "$python" -c 'import torch, numpy' 2>/dev/null; then
+if ! "$python" -c 'import torch' 2>/dev/null; then
     echo "ddpg update: $("$bin") (us, kernels); PyTorch isn't installed for $python, no ratio"
     exit 0
 fi

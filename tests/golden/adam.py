@@ -1,5 +1,5 @@
-"""Makes adam.txt: a trajectory of torch.optim.Adam (lr 1e-3) over 8 parameters and 40 steps. First line: sizes; then the start; then for each
-step the gradient and the parameters after it."""
+"""Makes adam.txt: a trajectory of torch.optim.Adam (lr 1e-3) over 8 parameters and 40 steps. First line: the sizes;
+then the start; then for each step the gradient and the parameters after it."""
 import torch
 
 torch.manual_seed(7)

@@ -1,4 +1,5 @@
-/* The agent's networks: gradients against finite differences, Adam against PyTorch's, DDPG on a task whose answer is known. */
+/* The agent's networks: gradients against finite differences, Adam against PyTorch's, DDPG on a task whose answer
+ * is known. */
 #include <check.h>
 #include <math.h>
 #include <stdio.h>
@@ -133,8 +134,8 @@ START_TEST(adam_walks_as_pytorchs)
         read_line(f, want, n);
         adam_step(&a, p, g);
         for (int i = 0; i < n; i++)
-            ck_assert_msg(fabsf(p[i] - want[i]) <= 2e-6f * fmaxf(1, fabsf(want[i])), "step %d, %d: %.9g, not %.9g", s, i,
-                          (double)p[i], (double)want[i]);
+            ck_assert_msg(fabsf(p[i] - want[i]) <= 2e-6f * fmaxf(1, fabsf(want[i])), "step %d, %d: %.9g, not %.9g",
+                          s, i, (double)p[i], (double)want[i]);
     }
     adam_release(&a);
     fclose(f);

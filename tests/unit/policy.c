@@ -117,7 +117,8 @@ START_TEST(a_restart_changes_nothing)
     world_init(&w, 2, 4, &starts[_i]);
     size_t n = (size_t)w.toy.groups.n;
     const struct setting *s = &w.setting;
-    int *keep = xcalloc((size_t)s->episodes * n, sizeof *keep), *again = xcalloc((size_t)s->episodes * n, sizeof *again);
+    int *keep = xcalloc((size_t)s->episodes * n, sizeof *keep),
+        *again = xcalloc((size_t)s->episodes * n, sizeof *again);
     struct policy *p = new_policy(s);
     struct buf end = {0};
     drive(p, &w.toy, s, 0, 0, keep);
@@ -170,7 +171,8 @@ START_TEST(vectors_are_fresh_and_bases_come_first)
     policy_free(p);
     for (int e = 2; e < s->episodes; e++)
         for (int i = e % 2; i < e; i += 2)
-            ck_assert_msg(memcmp(keep + (size_t)e * n, keep + (size_t)i * n, n * sizeof *keep) != 0, "%d is %d again", e, i);
+            ck_assert_msg(memcmp(keep + (size_t)e * n, keep + (size_t)i * n, n * sizeof *keep) != 0,
+                          "%d is %d again", e, i);
     if (s->kind == POLICY_DDPG && s->start == START_SENSITIVITY) { /* it starts where sensitivity does */
         struct setting sensitive = *s;
         sensitive.kind = POLICY_SENSITIVITY;
@@ -296,7 +298,8 @@ START_TEST(replay_is_a_ring_of_whole_transitions)
         ck_assert(i >= 8 && i <= 12 && i % 5 == k);
         ck_assert(p.s[2 * k] == (float)i && p.s[2 * k + 1] == (float)i + 0.5f && p.r[k] == (float)-i);
         ck_assert(p.budget[k] == i % 3 && p.end[k] == (i % 4 == 3));
-        ck_assert(p.s2[2 * k] == (p.end[k] ? 0 : (float)i + 1) && p.s2[2 * k + 1] == (p.end[k] ? 0 : (float)i + 1.5f));
+        ck_assert(p.s2[2 * k] == (p.end[k] ? 0 : (float)i + 1) &&
+                  p.s2[2 * k + 1] == (p.end[k] ? 0 : (float)i + 1.5f));
     }
     int at[500], count[5] = {0};
     replay_draw(&p, &r, at, 500);
@@ -310,7 +313,7 @@ END_TEST
 
 /* Accuracies of a search under one budget, without the noise of failures. */
 struct found {
-    double base;  /* the first candidate */
+    double base; /* the first candidate */
     double best;
     double early; /* mean of the warm-up, its first quarter */
     double late;  /* mean of its last fifth */
@@ -349,12 +352,13 @@ START_TEST(learning_beats_not_learning)
     for (int i = 0; i < STARTS; i++) {
         for (int seed = 1; seed <= SEEDS; seed++)
             search(&starts[i], seed, EPISODES, &f[i]);
-        printf("%-16s first %.4f best %.4f warm-up %.4f last fifth %.4f\n", names[i], f[i].base / SEEDS, f[i].best / SEEDS,
-               f[i].early / SEEDS, f[i].late / SEEDS);
+        printf("%-16s first %.4f best %.4f warm-up %.4f last fifth %.4f\n", names[i], f[i].base / SEEDS,
+               f[i].best / SEEDS, f[i].early / SEEDS, f[i].late / SEEDS);
     }
     fflush(stdout);
     ck_assert(f[DDPG].best > f[DDPG].base && f[DDPG].base == f[SENSITIVITY].base);
-    ck_assert(f[DDPG].best > f[RANDOM].best && f[DDPG].best > f[UNIFORM].best && f[DDPG].best > f[SENSITIVITY].best);
+    ck_assert(f[DDPG].best > f[RANDOM].best && f[DDPG].best > f[UNIFORM].best &&
+              f[DDPG].best > f[SENSITIVITY].best);
     ck_assert(f[DDPG].late > f[DDPG].early && f[DDPG].late > f[SENSITIVITY].late);
     ck_assert(f[AMC].late > f[AMC].early);
 }

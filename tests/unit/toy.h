@@ -1,5 +1,6 @@
 /*
- * toy - small random CNNs with limits, sensitivity curves and an accuracy that a search can look for; for the tests of the policies.
+ * toy - small random CNNs with limits, sensitivity curves and an accuracy that a search can look for; for the tests
+ * of the policies.
  */
 #ifndef TESTS_UNIT_TOY_H
 #define TESTS_UNIT_TOY_H
@@ -47,7 +48,8 @@ static inline int toy_conv(struct graph *g, int x, int K, int kernel, int stride
     return toy_node(g, (struct node){.op = OP_RELU}, x, -1);
 }
 
-/* One of: a plain conv, a residual block, a depthwise-separable pair, two branches that are concatenated, a grouped conv. */
+/* One of: a plain conv, a residual block, a depthwise-separable pair, two branches that are concatenated, a grouped
+ * conv. */
 static inline int toy_block(struct graph *g, struct rng *r, int x)
 {
     int C = g->nodes[x].C, K = 4 + (int)rng_below(r, 60);
@@ -59,7 +61,8 @@ static inline int toy_block(struct graph *g, struct rng *r, int x)
     case 2:
         return toy_conv(g, toy_conv(g, x, C, 3, 1, C), K, 1, 1, 1);
     case 3:
-        return toy_node(g, (struct node){.op = OP_CONCAT}, toy_conv(g, x, K, 1, 1, 1), toy_conv(g, x, K / 2, 3, 1, 1));
+        return toy_node(g, (struct node){.op = OP_CONCAT}, toy_conv(g, x, K, 1, 1, 1),
+                        toy_conv(g, x, K / 2, 3, 1, 1));
     default:
         x = toy_conv(g, x, 4 * (1 + K / 8), 1, 1, 1);
         return toy_conv(g, x, 2 * g->nodes[x].C, 3, 1, 4);

@@ -7,53 +7,55 @@
 #include "worker/compress/recalibrate.h"
 #include "worker/compress/reconstruct.h"
 
-/* A profile of another network would index past this one's arrays. */
-static int check_profile(const struct dense *d, const struct model *m, const struct profile *p, struct err *e)
+int dense_from(struct dense *d, const struct model *m, const struct stats_list *stats, struct err *e)
 {
-    if (p->n_groups > 0 && p->n_groups != d->groups.n)
+    *d = (struct dense){0};
+    int rc = unfold(m, stats, &d->model, e);
+    if (rc == 0)
+        rc = groups_find(&d->model.graph, &d->groups, e);
+    if (rc < 0)
+        dense_release(d);
+    return rc;
+}
+
+/* Statistics of exactly the convs that have no BN. */
+static int check_stats(const struct graph *g, const struct stats_list *s, struct err *e)
+{
+    int *bare = xcalloc((size_t)g->n, sizeof(int)), n = unfold_missing(g, bare), rc = 0;
+    if (s->n != n)
+        rc = err_set(e, ERR_INVALID, "the profile has statistics of %d convs, the network %d without BN", s->n, n);
+    for (int i = 0; rc == 0 && i < n; i++)
+        if (s->of[i].node != bare[i] || s->of[i].C != g->nodes[bare[i]].C)
+            rc = err_set(e, ERR_INVALID,
+                         "the profile has statistics of %d channels at node %d, the network %d at %d", s->of[i].C,
+                         s->of[i].node, g->nodes[bare[i]].C, bare[i]);
+    free(bare);
+    return rc;
+}
+
+/* A profile of another network would index past this one's arrays. */
+static int check_profile(const struct dense *d, const struct profile *p, struct err *e)
+{
+    if (p->n_groups != d->groups.n)
         return err_set(e, ERR_INVALID, "the profile has %d groups, the network %d", p->n_groups, d->groups.n);
     for (int g = 0; g < p->n_groups; g++)
         if (p->size[g] != d->groups.of[g].n)
             return err_set(e, ERR_INVALID, "group %d of the profile has %d channels, the network's %d", g,
                            p->size[g], d->groups.of[g].n);
-    if (p->grams.n == 0)
-        return 0;
-    struct gram_list want;
-    int rc = gram_list_new(&want, &d->model.graph, &d->groups, e);
-    if (rc < 0)
-        return rc;
-    bool same = want.n == p->grams.n;
-    for (int i = 0; same && i < want.n; i++)
-        same = want.of[i].node == p->grams.of[i].node && want.of[i].n == p->grams.of[i].n &&
-               want.of[i].groups == p->grams.of[i].groups;
-    gram_list_release(&want);
-    return same ? 0
-                : err_set(e, ERR_INVALID, "the profile's Gram matrices aren't those of graph \"%s\"",
-                          m->graph.name ? m->graph.name : "");
-}
-
-static int check_stats(const struct model *m, const struct stats_list *s, struct err *e)
-{
-    for (int i = 0; i < s->n; i++) {
-        int node = s->of[i].node;
-        if (node >= m->graph.n || m->graph.nodes[node].op != OP_CONV || m->graph.nodes[node].C != s->of[i].C)
-            return err_set(e, ERR_INVALID, "the profile has statistics of node %d, which is no conv of %d channels",
-                           node, s->of[i].C);
-    }
+    const char *name = d->model.graph.name;
+    if (!gram_list_fits(&p->grams, &d->model.graph, &d->groups))
+        return err_set(e, ERR_INVALID, "the profile's Gram matrices aren't those of graph \"%s\"",
+                       name ? name : "");
     return 0;
 }
 
 int dense_new(struct dense *d, const struct model *m, const struct profile *p, struct err *e)
 {
     *d = (struct dense){0};
-    int rc = check_stats(m, &p->stats, e);
+    int rc = check_stats(&m->graph, &p->stats, e);
     if (rc == 0)
-        rc = unfold(m, &p->stats, &d->model, e);
-    if (rc == 0)
-        rc = groups_find(&d->model.graph, &d->groups, e);
-    if (rc == 0)
-        rc = check_profile(d, m, p, e);
-    if (rc < 0)
+        rc = dense_from(d, m, &p->stats, e);
+    if (rc == 0 && (rc = check_profile(d, p, e)) < 0)
         dense_release(d);
     return rc;
 }

@@ -12,7 +12,10 @@ struct dense {
     struct model model; /* with a BN behind every conv (unfold.h) */
     struct groups groups;
 };
+/* ERR_INVALID when the profile isn't one of this network. */
 MUST_CHECK int dense_new(struct dense *d, const struct model *m, const struct profile *p, struct err *e);
+/* From what a profile begins with: the statistics of the convs of unfold_missing. */
+MUST_CHECK int dense_from(struct dense *d, const struct model *m, const struct stats_list *stats, struct err *e);
 void dense_release(struct dense *d);
 
 /* keep (groups): the candidate's network, cut, reconstructed and recalibrated as the recipe says, still unfolded.

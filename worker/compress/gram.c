@@ -10,76 +10,11 @@
 #define CHUNK_FLOATS ((size_t)48 << 20) /* patches held at once, all layers together */
 #define BATCH        20                 /* images of a forward pass */
 
-void gram_list_release(struct gram_list *l)
-{
-    for (int i = 0; i < l->n; i++) {
-        mem_free(l->of[i].cov);
-        mem_free(l->of[i].mean);
-    }
-    free(l->of);
-    *l = (struct gram_list){0};
-}
-
-const struct gram *gram_find(const struct gram_list *l, int node)
-{
-    for (int i = 0; i < l->n; i++)
-        if (l->of[i].node == node)
-            return &l->of[i];
-    return NULL;
-}
-
-static int columns(const struct graph *g, int i)
-{
-    const struct node *n = &g->nodes[i];
-    int C = g->nodes[n->in[0]].C;
-    return n->op == OP_CONV ? C / n->u.conv.groups * n->u.conv.win.R * n->u.conv.win.S : C;
-}
-
-static bool wanted(const struct graph *g, const struct groups *gs, int i)
-{
-    const struct node *n = &g->nodes[i];
-    if (n->op != OP_CONV && n->op != OP_GEMM)
-        return false;
-    const struct node *in = &g->nodes[n->in[0]];
-    if (n->op == OP_CONV && n->u.conv.groups > 1 && n->u.conv.groups == in->C)
-        return false;
-    if (columns(g, i) > GRAM_MOST)
-        return false;
-    for (int c = 0; c < in->C; c++)
-        if (gs->group[gs->classes[n->in[0]][c]] >= 0)
-            return true;
-    return false;
-}
-
-int gram_list_new(struct gram_list *l, const struct graph *g, const struct groups *gs, struct err *e)
-{
-    *l = (struct gram_list){.of = xcalloc((size_t)g->n, sizeof(*l->of))};
-    for (int i = 0; i < g->n; i++) {
-        if (!wanted(g, gs, i))
-            continue;
-        const struct node *n = &g->nodes[i];
-        struct gram *gr = &l->of[l->n++];
-        gr->node = i;
-        gr->groups = n->op == OP_CONV ? n->u.conv.groups : 1;
-        gr->n = columns(g, i);
-        size_t cols = (size_t)gr->n * (size_t)gr->groups;
-        gr->cov = mem_zalloc(cols, (size_t)gr->n * sizeof(float));
-        gr->mean = mem_zalloc(cols, sizeof(float));
-        if (!gr->cov || !gr->mean) {
-            int rc =
-                err_set(e, ERR_NOMEM, "no memory for the Gram matrix of \"%s\" (%d by %d)", n->name, gr->n, gr->n);
-            gram_list_release(l);
-            return rc;
-        }
-    }
-    return 0;
-}
-
 /* One layer's patches of the present chunk. */
 struct patches {
     int per_image; /* rows an image gives */
     float *x;      /* (groups, chunk images * per_image, n) */
-    double *sum;   /* (groups, n), over all chunks */
+    double *sum;   /* (groups, n), over all chunks, of what lies above the pivot */
 };
 
 struct measuring {
@@ -89,11 +24,16 @@ struct measuring {
     struct engine *eng;
     struct engine_run **run; /* one a thread */
     float **input, **value;  /* one a thread: a batch of images; a tapped value */
-    float *logits;           /* (threads, BATCH, K): not looked at */
+    float **logits;          /* likewise; nobody looks at them */
     struct patches *patches; /* one a layer */
     uint64_t seed;
     int first, images, chunk; /* of the present chunk: first image, how many; images a full chunk has */
 };
+
+static size_t floats_of(const struct node *n)
+{
+    return (size_t)n->C * (size_t)n->H * (size_t)n->W;
+}
 
 /* One patch (C/groups * R * S values of conv group `cg`) around output position (p, q) of image x (C,H,W); outside
  * is zero. */
@@ -145,100 +85,146 @@ static int run_batch(void *arg, int piece, int thread, struct err *e)
         rng_init(&rng[b], ms->seed, "gram", (uint64_t)image);
     }
     dataset_fill(ms->set->data, index, BATCH, ms->set->mean, ms->set->std, ms->input[thread]);
-    float *y = ms->logits + (size_t)thread * BATCH * (size_t)g->nodes[g->output].C;
-    int rc = engine_forward(ms->run[thread], ms->input[thread], y, e);
+    int rc = engine_forward(ms->run[thread], ms->input[thread], ms->logits[thread], e);
     for (int i = 0, tapped = -1; rc == 0 && i < ms->grams->n; i++) {
         int in = g->nodes[ms->grams->of[i].node].in[0];
         if (in != tapped && (rc = engine_tap(ms->run[thread], in, ms->value[thread], e)) < 0)
             break;
         tapped = in;
-        size_t size = (size_t)g->nodes[in].C * (size_t)g->nodes[in].H * (size_t)g->nodes[in].W;
         for (int b = 0; b < n; b++)
-            collect(ms, i, ms->value[thread] + (size_t)b * size, at + b, &rng[b]);
+            collect(ms, i, ms->value[thread] + (size_t)b * floats_of(&g->nodes[in]), at + b, &rng[b]);
     }
     return rc;
 }
 
-/* Adds the chunk's patches of one layer to its sums. */
+/* The first batch's column means, which everything is measured from: sums of squares of numbers far from 0 would
+ * lose the variance. */
+static void find_pivot(const float *x, size_t rows, size_t n, float *pivot)
+{
+    for (size_t c = 0; c < n; c++) {
+        double sum = 0;
+        for (size_t r = 0; r < rows; r++)
+            sum += (double)x[r * n + c];
+        pivot[c] = (float)(sum / (double)rows);
+    }
+}
+
+static void centre(float *restrict x, size_t rows, size_t n, const float *restrict pivot, double *restrict sum)
+{
+    for (size_t r = 0; r < rows; r++, x += n) {
+#pragma omp simd
+        for (size_t c = 0; c < n; c++) {
+            x[c] -= pivot[c];
+            sum[c] += (double)x[c];
+        }
+    }
+}
+
+/* Adds the chunk's patches of one layer to its sums, batch by batch: how large a chunk is makes no difference. */
 static int add_chunk(void *arg, int i, int thread, struct err *e)
 {
     struct measuring *ms = arg;
     struct gram *gr = &ms->grams->of[i];
     struct patches *pt = &ms->patches[i];
-    size_t stride = (size_t)ms->chunk * (size_t)pt->per_image, rows = (size_t)ms->images * (size_t)pt->per_image,
-           n = (size_t)gr->n;
-    for (int cg = 0; cg < gr->groups; cg++) {
-        const float *x = pt->x + (size_t)cg * stride * n;
-        cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, gr->n, (int)rows, 1, x, gr->n, 1,
-                    gr->cov + (size_t)cg * n * n, gr->n);
-        double *sum = pt->sum + (size_t)cg * n;
-        for (size_t r = 0; r < rows; r++)
-            for (size_t c = 0; c < n; c++)
-                sum[c] += x[r * n + c];
+    size_t per = (size_t)pt->per_image, n = (size_t)gr->n, stride = (size_t)ms->chunk * per * n;
+    for (int at = 0; at < ms->images; at += BATCH) {
+        size_t rows = (size_t)(ms->images - at < BATCH ? ms->images - at : BATCH) * per;
+        for (int cg = 0; cg < gr->groups; cg++) {
+            size_t first = (size_t)cg * n;
+            float *x = pt->x + (size_t)cg * stride + (size_t)at * per * n;
+            if (ms->first == 0 && at == 0)
+                find_pivot(x, rows, n, gr->mean + first);
+            centre(x, rows, n, gr->mean + first, pt->sum + first);
+            cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, gr->n, (int)rows, 1, x, gr->n, 1,
+                        gr->cov + first * n, gr->n);
+        }
     }
     (void)thread;
     (void)e;
     return 0;
 }
 
-/* Sums to mean and covariance, both triangles. */
-static void finish(struct gram *gr, const double *sum, double rows)
+/* Sums about the pivot (in gr->mean) to mean and covariance, both triangles. */
+static void finish(struct gram *gr, double *sum, double rows)
 {
     size_t n = (size_t)gr->n;
     for (int cg = 0; cg < gr->groups; cg++) {
         float *cov = gr->cov + (size_t)cg * n * n, *mean = gr->mean + (size_t)cg * n;
-        for (size_t i = 0; i < n; i++)
-            mean[i] = (float)(sum[(size_t)cg * n + i] / rows);
+        double *off = sum + (size_t)cg * n; /* mean less pivot */
+        for (size_t i = 0; i < n; i++) {
+            off[i] /= rows;
+            mean[i] = (float)((double)mean[i] + off[i]);
+        }
         for (size_t i = 0; i < n; i++)
             for (size_t j = i; j < n; j++)
-                cov[i * n + j] = cov[j * n + i] =
-                    (float)(cov[i * n + j] / rows - (double)mean[i] * (double)mean[j]);
+                cov[i * n + j] = cov[j * n + i] = (float)((double)cov[i * n + j] / rows - off[i] * off[j]);
     }
 }
 
-static int measuring_new(struct measuring *ms, struct pool *pool, const struct model *m, struct err *e)
+/* How many rows an image gives to each layer, and how many images a chunk has. */
+static void plan_chunk(struct measuring *ms, int threads)
 {
-    const struct graph *g = ms->g;
-    int threads = pool_threads(pool), n = ms->grams->n, per = (GRAM_ROWS + ms->set->n - 1) / ms->set->n, *taps;
-    size_t largest = 0, floats = 0; /* of a tapped value; of all layers' patches of one image */
-    taps = xcalloc((size_t)n, sizeof(int));
-    ms->patches = xcalloc((size_t)n, sizeof(*ms->patches));
-    for (int i = 0; i < n; i++) {
+    int per = (GRAM_ROWS + ms->set->n - 1) / ms->set->n;
+    size_t floats = 0; /* of all layers' patches of one image */
+    for (int i = 0; i < ms->grams->n; i++) {
         const struct gram *gr = &ms->grams->of[i];
-        const struct node *node = &g->nodes[gr->node], *in = &g->nodes[node->in[0]];
-        int positions = node->H * node->W;
-        ms->patches[i].per_image = node->op == OP_GEMM ? 1 : positions < per ? positions : per;
-        taps[i] = node->in[0];
+        const struct node *n = &ms->g->nodes[gr->node];
+        int positions = n->H * n->W;
+        ms->patches[i].per_image = positions < per ? positions : per; /* gemm: its one */
         floats += (size_t)gr->n * (size_t)gr->groups * (size_t)ms->patches[i].per_image;
-        size_t size = (size_t)in->C * (size_t)in->H * (size_t)in->W;
-        largest = size > largest ? size : largest;
     }
     size_t batches = CHUNK_FLOATS / (floats * BATCH + 1), all = ((size_t)ms->set->n + BATCH - 1) / BATCH;
     batches = batches < (size_t)threads ? (size_t)threads : batches;
     ms->chunk = (int)(batches < all ? batches : all) * BATCH;
-    bool whole = true;
-    for (int i = 0; i < n; i++) {
+}
+
+static int patches_new(struct measuring *ms, struct err *e)
+{
+    for (int i = 0; i < ms->grams->n; i++) {
+        struct patches *pt = &ms->patches[i];
         size_t cols = (size_t)ms->grams->of[i].n * (size_t)ms->grams->of[i].groups;
-        ms->patches[i].x = mem_alloc(cols * (size_t)ms->patches[i].per_image, (size_t)ms->chunk * sizeof(float));
-        ms->patches[i].sum = mem_zalloc(cols, sizeof(double));
-        whole = whole && ms->patches[i].x && ms->patches[i].sum;
+        pt->x = mem_alloc(cols * (size_t)pt->per_image, (size_t)ms->chunk * sizeof(float));
+        pt->sum = mem_zalloc(cols, sizeof(double));
+        if (!pt->x || !pt->sum)
+            return err_set(e, ERR_NOMEM, "no memory for patches of %d images that \"%s\" reads", ms->chunk,
+                           ms->g->nodes[ms->grams->of[i].node].name);
     }
-    const struct node *in = &g->nodes[0];
+    return 0;
+}
+
+static int runs_new(struct measuring *ms, const struct weights *w, int threads, struct err *e)
+{
+    const struct graph *g = ms->g;
+    int n = ms->grams->n, *taps = xcalloc((size_t)n, sizeof(int));
+    size_t largest = 0; /* tapped value */
+    for (int i = 0; i < n; i++) {
+        taps[i] = g->nodes[ms->grams->of[i].node].in[0];
+        size_t size = floats_of(&g->nodes[taps[i]]);
+        largest = size > largest ? size : largest;
+    }
+    int rc = engine_new(&ms->eng, g, w, BATCH, ENGINE_INFER, taps, n, e);
+    free(taps);
+    for (int t = 0; rc == 0 && t < threads; t++) {
+        ms->input[t] = mem_alloc(floats_of(&g->nodes[0]), BATCH * sizeof(float));
+        ms->value[t] = mem_alloc(largest, BATCH * sizeof(float));
+        ms->logits[t] = mem_alloc(floats_of(&g->nodes[g->output]), BATCH * sizeof(float));
+        rc = ms->input[t] && ms->value[t] && ms->logits[t]
+                 ? engine_run_new(&ms->run[t], ms->eng, e)
+                 : err_set(e, ERR_NOMEM, "no memory for a batch of %d images", BATCH);
+    }
+    return rc;
+}
+
+static int measuring_new(struct measuring *ms, const struct weights *w, int threads, struct err *e)
+{
+    ms->patches = xcalloc((size_t)ms->grams->n, sizeof(*ms->patches));
     ms->run = xcalloc((size_t)threads, sizeof(*ms->run));
     ms->input = xcalloc((size_t)threads, sizeof(*ms->input));
     ms->value = xcalloc((size_t)threads, sizeof(*ms->value));
-    ms->logits = mem_alloc((size_t)threads * BATCH, (size_t)g->nodes[g->output].C * sizeof(float));
-    int rc = engine_new(&ms->eng, g, &m->weights, BATCH, ENGINE_INFER, taps, n, e);
-    for (int t = 0; rc == 0 && t < threads; t++) {
-        rc = engine_run_new(&ms->run[t], ms->eng, e);
-        ms->input[t] = mem_alloc((size_t)BATCH * (size_t)in->C, (size_t)in->H * (size_t)in->W * sizeof(float));
-        ms->value[t] = mem_alloc(largest * BATCH, sizeof(float));
-        whole = whole && ms->input[t] && ms->value[t];
-    }
-    free(taps);
-    if (rc == 0 && !(whole && ms->logits))
-        rc = err_set(e, ERR_NOMEM, "no memory to measure Gram matrices of %d layers", n);
-    return rc;
+    ms->logits = xcalloc((size_t)threads, sizeof(*ms->logits));
+    plan_chunk(ms, threads);
+    int rc = patches_new(ms, e);
+    return rc == 0 ? runs_new(ms, w, threads, e) : rc;
 }
 
 static void measuring_release(struct measuring *ms, int threads)
@@ -247,16 +233,17 @@ static void measuring_release(struct measuring *ms, int threads)
         engine_run_free(ms->run[t]);
         mem_free(ms->input[t]);
         mem_free(ms->value[t]);
+        mem_free(ms->logits[t]);
     }
     for (int i = 0; i < ms->grams->n; i++) {
         mem_free(ms->patches[i].x);
         mem_free(ms->patches[i].sum);
     }
     engine_free(ms->eng);
-    mem_free(ms->logits);
     free(ms->run);
     free(ms->input);
     free(ms->value);
+    free(ms->logits);
     free(ms->patches);
 }
 
@@ -265,8 +252,10 @@ int gram_measure(struct gram_list *l, struct pool *pool, const struct model *m, 
 {
     if (l->n == 0)
         return 0;
+    if (set->n < 1)
+        return err_set(e, ERR_INVALID, "no images to measure Gram matrices with");
     struct measuring ms = {.grams = l, .g = &m->graph, .set = set, .seed = seed};
-    int rc = measuring_new(&ms, pool, m, e);
+    int rc = measuring_new(&ms, &m->weights, pool_threads(pool), e);
     for (; rc == 0 && ms.first < set->n; ms.first += ms.images) {
         ms.images = set->n - ms.first < ms.chunk ? set->n - ms.first : ms.chunk;
         rc = pool_run(pool, (ms.images + BATCH - 1) / BATCH, run_batch, &ms, e);

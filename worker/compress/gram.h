@@ -43,9 +43,12 @@ const struct gram *gram_find(const struct gram_list *l, int node); /* NULL: none
  */
 MUST_CHECK int gram_list_new(struct gram_list *l, const struct graph *g, const struct groups *gs, struct err *e);
 
+/* Whether the list is what gram_list_new would make of this network. */
+bool gram_list_fits(const struct gram_list *l, const struct graph *g, const struct groups *gs);
+
 /*
  * Runs the network (in inference mode) over the images and fills the matrices. Sampled positions come from (seed,
- * "gram", image). The same numbers with any number of threads.
+ * "gram", image). The same numbers with any number of threads. ERR_INVALID without images.
  */
 MUST_CHECK int gram_measure(struct gram_list *l, struct pool *pool, const struct model *m,
                             const struct scored_set *set, uint64_t seed,

@@ -1,25 +1,10 @@
 #include "worker/compress/profile.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/base/mem.h"
 #include "worker/compress/eliminate.h"
 #include "worker/compress/evaluate.h"
-
-void profile_release(struct profile *p)
-{
-    for (int g = 0; g < p->n_groups; g++) {
-        free(p->order ? p->order[g] : NULL);
-        free(p->curve ? p->curve[g] : NULL);
-    }
-    free(p->size);
-    free(p->order);
-    free(p->curve);
-    stats_list_release(&p->stats);
-    gram_list_release(&p->grams);
-    *p = (struct profile){0};
-}
 
 struct ordering {
     const struct dense *dense;
@@ -61,7 +46,7 @@ int profile_make(const struct compress_work *cw, struct profile *p, struct err *
     if (rc == 0)
         rc = stats_measure(cw, bare, n, &p->stats, e);
     if (rc == 0)
-        rc = dense_new(&d, cw->model, p, e);
+        rc = dense_from(&d, cw->model, &p->stats, e);
     if (rc == 0)
         rc = gram_list_new(&p->grams, &d.model.graph, &d.groups, e);
     if (rc == 0)

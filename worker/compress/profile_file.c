@@ -10,6 +10,20 @@
 #define MAGIC   "ESPF"
 #define VERSION 1
 
+void profile_release(struct profile *p)
+{
+    for (int g = 0; g < p->n_groups; g++) {
+        free(p->order ? p->order[g] : NULL);
+        free(p->curve ? p->curve[g] : NULL);
+    }
+    free(p->size);
+    free(p->order);
+    free(p->curve);
+    stats_list_release(&p->stats);
+    gram_list_release(&p->grams);
+    *p = (struct profile){0};
+}
+
 static void put_u32(struct buf *b, uint32_t x)
 {
     uint8_t p[4] = {(uint8_t)x, (uint8_t)(x >> 8), (uint8_t)(x >> 16), (uint8_t)(x >> 24)};
@@ -119,6 +133,17 @@ static float *get_floats(struct reader *r, size_t n)
     return x;
 }
 
+static void get_metrics(struct reader *r, struct metrics *m)
+{
+    m->n = (int32_t)(get_u32(r) & INT32_MAX);
+    m->top1 = (int32_t)(get_u32(r) & INT32_MAX);
+    m->top5 = (int32_t)(get_u32(r) & INT32_MAX);
+    uint64_t loss = get_u32(r);
+    loss |= (uint64_t)get_u32(r) << 32;
+    memcpy(&m->loss, &loss, 8);
+    r->bad = r->bad || m->top1 > m->top5 || m->top5 > m->n || !isfinite(m->loss);
+}
+
 static void get_orders(struct reader *r, struct profile *p)
 {
     p->n_groups = get_count(r, 12);
@@ -152,6 +177,8 @@ static void get_stats(struct reader *r, struct profile *p)
         s->C = get_count(r, 8);
         s->mean = get_floats(r, (size_t)s->C);
         s->var = get_floats(r, (size_t)s->C);
+        for (int c = 0; !r->bad && c < s->C; c++)
+            r->bad = s->var[c] < 0;
     }
 }
 
@@ -190,12 +217,7 @@ int profile_decode(const void *bytes, size_t n, struct profile *p, struct err *e
     uint32_t version = get_u32(&r);
     if (version != VERSION)
         return err_set(e, ERR_UNSUPPORTED, "profile of version %u, this program reads %d", version, VERSION);
-    p->dense.n = (int32_t)get_u32(&r);
-    p->dense.top1 = (int32_t)get_u32(&r);
-    p->dense.top5 = (int32_t)get_u32(&r);
-    uint64_t loss = get_u32(&r);
-    loss |= (uint64_t)get_u32(&r) << 32;
-    memcpy(&p->dense.loss, &loss, 8);
+    get_metrics(&r, &p->dense);
     get_orders(&r, p);
     get_stats(&r, p);
     int grams = get_count(&r, 12);

@@ -5,16 +5,6 @@
 #include "common/base/mem.h"
 #include "worker/engine/engine.h"
 
-void stats_list_release(struct stats_list *s)
-{
-    for (int i = 0; i < s->n; i++) {
-        mem_free(s->of[i].mean);
-        mem_free(s->of[i].var);
-    }
-    free(s->of);
-    *s = (struct stats_list){0};
-}
-
 /* Mean and variance of the outputs of convs without BN, over the calibration images. */
 struct stats_run {
     const struct compress_work *cw;
@@ -62,27 +52,6 @@ static int stats_batch(struct stats_run *sr, int first, int images, struct err *
     return rc;
 }
 
-static int stats_new(struct stats_list *l, const struct graph *g, const int *nodes, int n, size_t *channels,
-                     size_t *largest, struct err *e)
-{
-    l->of = xcalloc((size_t)n, sizeof(*l->of));
-    *channels = *largest = 0;
-    for (int i = 0; i < n; i++) {
-        const struct node *node = &g->nodes[nodes[i]];
-        struct channel_stats *s = &l->of[l->n++];
-        s->node = nodes[i];
-        s->C = node->C;
-        s->mean = mem_zalloc((size_t)s->C, sizeof(float));
-        s->var = mem_zalloc((size_t)s->C, sizeof(float));
-        if (!s->mean || !s->var)
-            return err_set(e, ERR_NOMEM, "no memory for the statistics of \"%s\"", node->name);
-        *channels += (size_t)s->C;
-        size_t size = (size_t)node->C * (size_t)node->H * (size_t)node->W;
-        *largest = size > *largest ? size : *largest;
-    }
-    return 0;
-}
-
 static void stats_finish(struct stats_list *l, const struct graph *g, const double *sum, int images)
 {
     for (int i = 0; i < l->n; i++) {
@@ -98,28 +67,41 @@ static void stats_finish(struct stats_list *l, const struct graph *g, const doub
     }
 }
 
+static size_t floats_of(const struct node *n)
+{
+    return (size_t)n->C * (size_t)n->H * (size_t)n->W;
+}
+
+static int stats_run_new(struct stats_run *sr, struct engine **eng, const int *nodes, struct err *e)
+{
+    const struct graph *g = &sr->cw->model->graph;
+    size_t channels = 0, largest = 0, batch = (size_t)sr->batch * sizeof(float);
+    for (int i = 0; i < sr->stats->n; i++) {
+        size_t size = floats_of(&g->nodes[nodes[i]]);
+        largest = size > largest ? size : largest;
+        channels += (size_t)sr->stats->of[i].C;
+    }
+    sr->sum = mem_zalloc(channels * 2, sizeof(double));
+    sr->input = mem_alloc(floats_of(&g->nodes[0]), batch);
+    sr->logits = mem_alloc(floats_of(&g->nodes[g->output]), batch);
+    sr->value = mem_alloc(largest, batch);
+    if (!sr->sum || !sr->input || !sr->logits || !sr->value)
+        return err_set(e, ERR_NOMEM, "no memory to measure %d convs", sr->stats->n);
+    int rc = engine_new(eng, g, &sr->cw->model->weights, sr->batch, ENGINE_INFER, nodes, sr->stats->n, e);
+    return rc == 0 ? engine_run_new(&sr->run, *eng, e) : rc;
+}
+
 int stats_measure(const struct compress_work *cw, const int *nodes, int n, struct stats_list *l, struct err *e)
 {
     const struct graph *g = &cw->model->graph;
-    int total = cw->calibrate->n;
-    const struct node *in = &g->nodes[0];
     struct stats_run sr = {.cw = cw, .stats = l, .batch = engine_best_batch(g)};
     struct engine *eng = NULL;
-    size_t channels, largest, image = (size_t)in->C * (size_t)in->H * (size_t)in->W;
-    int rc = stats_new(l, g, nodes, n, &channels, &largest, e);
+    int total = cw->calibrate->n, rc = stats_list_new(l, g, nodes, n, e);
     if (rc < 0 || n == 0)
-        goto out;
-    sr.sum = mem_zalloc(channels * 2, sizeof(double));
-    sr.input = mem_alloc((size_t)sr.batch, image * sizeof(float));
-    sr.logits = mem_alloc((size_t)sr.batch, (size_t)g->nodes[g->output].C * sizeof(float));
-    sr.value = mem_alloc((size_t)sr.batch, largest * sizeof(float));
-    if (!sr.sum || !sr.input || !sr.logits || !sr.value) {
-        rc = err_set(e, ERR_NOMEM, "no memory to measure %d convs", n);
-        goto out;
-    }
-    if ((rc = engine_new(&eng, g, &cw->model->weights, sr.batch, ENGINE_INFER, nodes, n, e)) < 0 ||
-        (rc = engine_run_new(&sr.run, eng, e)) < 0)
-        goto out;
+        return rc;
+    if (total < 1)
+        return err_set(e, ERR_INVALID, "no images to measure %d convs with", n);
+    rc = stats_run_new(&sr, &eng, nodes, e);
     for (int first = 0; rc == 0 && first < total; first += sr.batch) {
         rc = stats_batch(&sr, first, total - first < sr.batch ? total - first : sr.batch, e);
         if (rc == 0 && cw->progress)
@@ -127,7 +109,6 @@ int stats_measure(const struct compress_work *cw, const int *nodes, int n, struc
     }
     if (rc == 0)
         stats_finish(l, g, sr.sum, total);
-out:
     engine_run_free(sr.run);
     engine_free(eng);
     mem_free(sr.sum);

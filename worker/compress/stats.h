@@ -18,6 +18,9 @@ struct stats_list {
 };
 void stats_list_release(struct stats_list *s);
 
+/* Zeroes for each of the n conv nodes of `g`. */
+MUST_CHECK int stats_list_new(struct stats_list *s, const struct graph *g, const int *nodes, int n, struct err *e);
+
 /* For each of the n conv nodes of cw->model; inference mode, images in order. */
 MUST_CHECK int stats_measure(const struct compress_work *cw, const int *nodes, int n, struct stats_list *l,
                              struct err *e);

@@ -125,7 +125,8 @@ static bool is_unfolded(const struct graph *g, int i, const int *readers)
     return strncmp(n->name, conv, len) == 0 && strcmp(n->name + len, SUFFIX) == 0;
 }
 
-/* For each node the conv into which it is folded, -1: it stays; and for each conv whether a BN is folded into it. */
+/* For each node the conv into which it is folded, -1: it stays; and for each conv whether a BN is folded into it.
+ */
 static void find_unfolded(const struct graph *g, int *into, bool *folded)
 {
     int *readers = xcalloc((size_t)g->n, sizeof(int));
