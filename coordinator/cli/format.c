@@ -23,7 +23,7 @@ int format_parse(struct cli *c, const char *name, bool has_csv, enum format *f, 
 
 static bool put(const json_t *j)
 {
-    char *s = json_dumps(j, 0);
+    char *s = json_dumps(j, JSON_REAL_PRECISION(15)); /* 0.715, not 0.71499999999999997 */
     bool ok = s && fputs(s, stdout) >= 0;
     free(s);
     return ok;
@@ -61,7 +61,7 @@ static void csv_value(const json_t *v)
             csv_value(json_array_get(v, i));
         }
     } else if (v && !json_is_null(v)) {
-        char *s = json_dumps(v, JSON_ENCODE_ANY);
+        char *s = json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
         fputs(s ? s : "", stdout);
         free(s);
     }

@@ -1,5 +1,6 @@
 #include "coordinator/cli/overlay.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
@@ -10,22 +11,28 @@
 
 /* --- nodes: libyaml numbers them from 1 and may move them when one is added --- */
 
+static bool another_document(yaml_parser_t *p)
+{
+    yaml_document_t d;
+    if (!yaml_parser_load(p, &d))
+        return true;
+    bool some = yaml_document_get_root_node(&d) != NULL;
+    yaml_document_delete(&d);
+    return some;
+}
+
+/* `d` is to be deleted when this succeeds; it has no root node where there is nothing but space and comments. */
 static int parse(yaml_document_t *d, const char *text, size_t n, struct err *e)
 {
     yaml_parser_t p;
+    int rc = 0;
     if (!yaml_parser_initialize(&p))
         return err_set(e, ERR_NOMEM, "out of memory");
     yaml_parser_set_input_string(&p, (const unsigned char *)text, n);
-    yaml_document_t second;
-    int rc = 0;
     if (!yaml_parser_load(&p, d)) {
-        rc = err_set(e, ERR_INVALID, "line %d: %s", (int)p.problem_mark.line + 1,
-                     p.problem ? p.problem : "isn't YAML");
-    } else if (yaml_document_get_root_node(d) &&
-               (!yaml_parser_load(&p, &second) || yaml_document_get_root_node(&second))) {
-        rc = err_set(e, ERR_INVALID, "line %d: there is more after the document's end", (int)p.mark.line + 1);
-        if (!p.error)
-            yaml_document_delete(&second);
+        rc = err_set(e, ERR_INVALID, "line %d: %s", (int)p.problem_mark.line + 1, p.problem ? p.problem : "isn't YAML");
+    } else if (yaml_document_get_root_node(d) && another_document(&p)) {
+        rc = err_set(e, ERR_INVALID, "there is more after the first document's end");
         yaml_document_delete(d);
     }
     yaml_parser_delete(&p);

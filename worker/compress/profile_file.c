@@ -104,6 +104,13 @@ static uint32_t get_u32(struct reader *r)
     return x;
 }
 
+static int get_int(struct reader *r)
+{
+    uint32_t x = get_u32(r);
+    r->bad = r->bad || x > INT32_MAX;
+    return r->bad ? 0 : (int)x;
+}
+
 /* A count of things of which each takes at least `bytes` more. */
 static int get_count(struct reader *r, size_t bytes)
 {
@@ -135,9 +142,9 @@ static float *get_floats(struct reader *r, size_t n)
 
 static void get_metrics(struct reader *r, struct metrics *m)
 {
-    m->n = (int32_t)(get_u32(r) & INT32_MAX);
-    m->top1 = (int32_t)(get_u32(r) & INT32_MAX);
-    m->top5 = (int32_t)(get_u32(r) & INT32_MAX);
+    m->n = get_int(r);
+    m->top1 = get_int(r);
+    m->top5 = get_int(r);
     uint64_t loss = get_u32(r);
     loss |= (uint64_t)get_u32(r) << 32;
     memcpy(&m->loss, &loss, 8);
@@ -173,7 +180,7 @@ static void get_stats(struct reader *r, struct profile *p)
     p->stats.of = xcalloc((size_t)n, sizeof(*p->stats.of));
     for (; !r->bad && p->stats.n < n; p->stats.n++) {
         struct channel_stats *s = &p->stats.of[p->stats.n];
-        s->node = (int)(get_u32(r) & INT32_MAX);
+        s->node = get_int(r);
         s->C = get_count(r, 8);
         s->mean = get_floats(r, (size_t)s->C);
         s->var = get_floats(r, (size_t)s->C);
@@ -184,7 +191,7 @@ static void get_stats(struct reader *r, struct profile *p)
 
 static void get_gram(struct reader *r, struct gram *gr)
 {
-    gr->node = (int)(get_u32(r) & INT32_MAX);
+    gr->node = get_int(r);
     gr->n = get_count(r, 4);
     gr->groups = get_count(r, 4);
     size_t n = (size_t)gr->n, groups = (size_t)gr->groups;
