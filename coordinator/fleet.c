@@ -117,6 +117,10 @@ static struct worker *give_name(struct fleet *f, struct worker *w, const struct 
     memcpy(w->name, name, sizeof(name));
     if (old && same_worker(f, old, h, now_ns))
         return old;
+    if (old) {
+        old->rival = w->peer;
+        old->rival_ns = now_ns;
+    }
     for (int i = 2; old; i++) {
         snprintf(w->name, sizeof(w->name), "%.50s-%d", name, i);
         old = bearer(f, w->name, w);
@@ -190,6 +194,22 @@ struct worker *fleet_idle(const struct fleet *f)
 bool fleet_silent(const struct fleet *f, const struct worker *w, int64_t now_ns)
 {
     return now_ns - w->heard_ns > 3 * f->beat_ns;
+}
+
+bool fleet_displaced(const struct fleet *f, const struct worker *w, int64_t now_ns)
+{
+    return w->rival_ns > w->heard_ns && now_ns - w->rival_ns > f->beat_ns * 3 / 2;
+}
+
+void fleet_inherit(struct fleet *f, struct worker *w)
+{
+    char name[RECIPE_NAME];
+    struct worker *heir = fleet_find(f, &w->rival);
+    if (!heir || heir == w)
+        return;
+    memcpy(name, heir->name, sizeof(name));
+    memcpy(heir->name, w->name, sizeof(name));
+    memcpy(w->name, name, sizeof(name));
 }
 
 #define RING ((uint64_t)(sizeof(((struct worker *)0)->finished_ns) / sizeof(int64_t)))

@@ -5,7 +5,8 @@
  * Names are unique among the connected. A hello under a name that is taken goes so: when the bearer holds the very
  * attempt that the newcomer says it is working on, or hasn't been heard for a beat and a half, the newcomer is the
  * same worker over a new connection and the fleet says whom it replaces; else it is another worker, and gets the
- * name with "-2", "-3" ... behind it.
+ * name with "-2", "-3" ... behind it. When nothing is heard of the bearer for a beat and a half after that, it was
+ * killed and started again: it is displaced, and the newcomer inherits the name.
  *
  * Times are arguments (monotonic nanoseconds), so that tests need not wait.
  */
@@ -25,6 +26,8 @@ struct worker {
     char name[RECIPE_NAME], cpu[RECIPE_NAME], kernels[2 * RECIPE_NAME]; /* printable ASCII */
     uint32_t threads;
     int64_t connected_ns, heard_ns;
+    struct peer rival; /* who last said hello under its name */
+    int64_t rival_ns;  /* when; 0: nobody has */
     bool idle;         /* in the fleet's idle list */
     bool banned;       /* misbehaved: kept so that it can be ignored, until it is silent */
     int bad;           /* malformed messages so far */
@@ -68,6 +71,11 @@ struct worker *fleet_idle(const struct fleet *f); /* the one that has been idle 
 
 /* No word for three beats. */
 bool fleet_silent(const struct fleet *f, const struct worker *w, int64_t now_ns);
+
+/* No word for a beat and a half since another came under its name. */
+bool fleet_displaced(const struct fleet *f, const struct worker *w, int64_t now_ns);
+void fleet_inherit(struct fleet *f,
+                   struct worker *w); /* that other one, if it is still there, changes names with w */
 
 void worker_finished(struct worker *w, int64_t now_ns);
 double worker_per_minute(const struct worker *w, int64_t now_ns); /* over the last eight; 0 before the first */

@@ -360,17 +360,21 @@ static void expire(struct scheduler *sch, struct task_lists *lists, int64_t now_
     }
 }
 
-/* A silent worker with a task stays until its lease has run out: it may only be busy or cut off. */
+/* A silent worker with a task stays until its lease has run out, for it may only be busy or cut off, unless another
+ * has come in its place. */
 static void drop_silent(struct scheduler *sch, int64_t now_ns)
 {
     struct worker *gone[64];
     int n = 0;
     for (struct worker *w = fleet_first(sch->fleet); w && n < 64; w = fleet_next(sch->fleet))
-        if (!w->task && fleet_silent(sch->fleet, w, now_ns))
+        if ((!w->task && fleet_silent(sch->fleet, w, now_ns)) || fleet_displaced(sch->fleet, w, now_ns))
             gone[n++] = w;
     for (int i = 0; i < n; i++) {
         if (!gone[i]->banned)
             log_info("worker lost", "worker=%s", gone[i]->name);
+        if (fleet_displaced(sch->fleet, gone[i], now_ns))
+            fleet_inherit(sch->fleet, gone[i]);
+        scheduler_lost(sch, gone[i], "the worker was started anew");
         fleet_drop(sch->fleet, gone[i]);
     }
 }

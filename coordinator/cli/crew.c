@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -183,7 +184,16 @@ static int start_worker(const struct place *p, int k, int threads, struct err *e
     return rc;
 }
 
-static bool is_connected(const json_t *workers, int k)
+/* Seconds since it was started. */
+static double age_s(const struct process *pr)
+{
+    struct timespec now; /* the same clock as /proc's start times */
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9 - (double)pr->start / (double)sysconf(_SC_CLK_TCK);
+}
+
+/* A connection that is older than the process was that of one before it, which was killed a moment ago. */
+static bool is_connected(const json_t *workers, int k, const struct process *pr)
 {
     char full[64];
     size_t i;
@@ -193,7 +203,7 @@ static bool is_connected(const json_t *workers, int k)
     {
         const char *name = json_string_value(json_object_get(w, "name"));
         if (name && strcmp(name, full) == 0)
-            return true;
+            return json_number_value(json_object_get(w, "connected_s")) <= age_s(pr);
     }
     return false;
 }
@@ -206,16 +216,16 @@ static int look(const struct place *p, struct client *cl, int n, struct err *e)
     int rc = client_get(cl, &workers, e, "workers");
     if (rc < 0)
         return rc;
-    int missing = 0;
-    for (int k = 1; k <= n; k++)
-        if (!is_connected(workers, k))
-            missing = k;
+    bool all = true;
+    for (int k = 1; all && rc == 0 && k <= n; k++) {
+        crew_worker_name(k, name);
+        struct process pr = place_process(p, name);
+        all = is_connected(workers, k, &pr);
+        if (!all && !process_alive(&pr))
+            rc = ended(p, name, e);
+    }
     json_decref(workers);
-    crew_worker_name(missing, name);
-    struct process pr = place_process(p, name);
-    if (missing && !process_alive(&pr))
-        return ended(p, name, e);
-    return !missing;
+    return rc < 0 ? rc : all;
 }
 
 static int wait_connected(const struct place *p, int n, struct err *e)

@@ -30,7 +30,8 @@ static int parse(yaml_document_t *d, const char *text, size_t n, struct err *e)
         return err_set(e, ERR_NOMEM, "out of memory");
     yaml_parser_set_input_string(&p, (const unsigned char *)text, n);
     if (!yaml_parser_load(&p, d)) {
-        rc = err_set(e, ERR_INVALID, "line %d: %s", (int)p.problem_mark.line + 1, p.problem ? p.problem : "isn't YAML");
+        rc = err_set(e, ERR_INVALID, "line %d: %s", (int)p.problem_mark.line + 1,
+                     p.problem ? p.problem : "isn't YAML");
     } else if (yaml_document_get_root_node(d) && another_document(&p)) {
         rc = err_set(e, ERR_INVALID, "there is more after the first document's end");
         yaml_document_delete(d);

@@ -23,6 +23,7 @@
 #define INIT_S          120
 #define START_S         60
 #define STOP_S          60
+#define AGAIN           10 /* tries to start, half a second apart */
 
 struct cluster {
     const struct place *place;
@@ -296,6 +297,13 @@ int postgres_start(const struct place *p, char **conninfo, bool *started, struct
     }
     if (rc == 0)
         rc = wait_accepts(&c, &pr, e);
+    /* Of a server that was killed, processes live on for a moment and keep its memory in use. */
+    for (int i = 0; rc == ERR_IO && *started && !process_alive(&pr) && i < AGAIN; i++) {
+        clock_sleep_ns(NS_PER_S / 2);
+        rc = launch(&c, &pr, e);
+        if (rc == 0)
+            rc = wait_accepts(&c, &pr, e);
+    }
     if (rc == 0)
         rc = make_database(&c, e);
     if (rc == 0)

@@ -66,7 +66,7 @@ static int read_spec(struct order *o, const char *path, const struct many *set, 
         free(settings[i]);
     if (rc == 0)
         rc = spec_parse(o->yaml.p ? (const char *)o->yaml.p : "", o->yaml.n, &o->spec, e);
-    return rc < 0 ? err_wrap(e, "%s", path) : 0;
+    return rc < 0 ? err_wrap(e, set->n > 0 ? "%s with --set" : "%s", path) : 0;
 }
 
 /* --- files --- */
@@ -92,6 +92,8 @@ static int add_data(struct order *o, const char *dir, struct err *e)
     if (!o->spec.data_path)
         return 0;
     char *folder = file_join(dir, o->spec.data_path);
+    for (size_t n = strlen(folder); n > 1 && folder[n - 1] == '/'; n--)
+        folder[n - 1] = 0;
     for (const char *const *name = data_kind_files(o->spec.data); rc == 0 && *name; name++)
         rc = add_file(o, folder, *name, *name, e);
     free(folder);

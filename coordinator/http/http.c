@@ -22,7 +22,7 @@
 
 struct http {
     zloop_t *loop;
-    struct service *service;
+    struct service *service; /* NULL: closing */
     struct MHD_Daemon *daemon;
     int port;
     int timer, sweeper;       /* zloop timers, -1: none */
@@ -235,6 +235,8 @@ static enum MHD_Result begin(struct http *h, struct MHD_Connection *c, const cha
 {
     struct request *r = *state = request_new(h, c);
     check_origin(r);
+    if (!r->status && !h->service)
+        refuse(r, 503, "the coordinator is stopping");
     if (!r->status)
         r->route = route_find(r, method, path);
     const char *length = header(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
@@ -374,12 +376,15 @@ int http_port(const struct http *h)
     return h->port;
 }
 
-/* libmicrohttpd must not be stopped while a connection is suspended. */
+/* libmicrohttpd must not be stopped while a connection is suspended. Nobody is asked any more: the store may be
+ * closed. */
 static void let_go(struct http *h)
 {
     struct err e;
     err_set(&e, ERR_CANCELLED, "the coordinator is stopping");
+    h->service = NULL;
     for (struct request *r = h->requests; r; r = r->next) {
+        r->service = NULL;
         request_fail(r, &e);
         request_wake(r);
     }

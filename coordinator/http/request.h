@@ -32,8 +32,8 @@ struct route {
 const struct route *route_find(struct request *r, const char *method, const char *path);
 
 struct request {
-    struct http *http; /* NULL once the API is closed */
-    struct service *service;
+    struct http *http;        /* NULL once the API is closed */
+    struct service *service;  /* NULL: closing, ask nobody */
     struct MHD_Connection *c; /* NULL once it is over */
     const struct route *route;
     int64_t search;  /* first "#" */

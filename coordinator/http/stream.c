@@ -150,6 +150,8 @@ static ssize_t on_wanted(void *arg, uint64_t at, char *out, size_t most)
     struct stream *s = r->stream;
     if (at == s->total)
         return MHD_CONTENT_READER_END_OF_STREAM;
+    if (!r->service)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
     if (s->used == s->piece.n && !s->reading && !s->failed)
         read_piece(r);
     if (s->reading && !r->late) {

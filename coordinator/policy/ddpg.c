@@ -391,8 +391,7 @@ static void restore(void *self, struct reader *r)
     }
 }
 
-const struct kind kind_ddpg = {.name = "ddpg",
-                               .create = create,
+const struct kind kind_ddpg = {.create = create,
                                .destroy = destroy,
                                .propose = propose,
                                .observe = observe,

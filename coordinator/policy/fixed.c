@@ -61,6 +61,6 @@ static void propose(void *self, int episode, int attempt, struct rng *r, int *ke
 }
 
 const struct kind kind_uniform = {
-    .name = "uniform", .create = create_uniform, .destroy = destroy, .propose = propose};
+    .create = create_uniform, .destroy = destroy, .propose = propose};
 const struct kind kind_sensitivity = {
-    .name = "sensitivity", .create = create_sensitivity, .destroy = destroy, .propose = propose};
+    .create = create_sensitivity, .destroy = destroy, .propose = propose};

@@ -9,7 +9,6 @@
 #include "coordinator/policy/frame.h"
 
 struct kind {
-    const char *name;
     MUST_CHECK int (*create)(void **self, const struct frame *f, struct err *e); /* f is borrowed */
     void (*destroy)(void *self);
 

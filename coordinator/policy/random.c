@@ -45,4 +45,4 @@ static void propose(void *self, int episode, int attempt, struct rng *r, int *ke
     bill_release(&b);
 }
 
-const struct kind kind_random = {.name = "random", .create = create, .destroy = free, .propose = propose};
+const struct kind kind_random = {.create = create, .destroy = free, .propose = propose};

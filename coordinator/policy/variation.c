@@ -37,9 +37,7 @@ static void settle_any(const struct frame *f, const struct wall *w, struct bill 
         free_ones += !pinned || !pinned[order[i]];
     if (!wall_repair(w, b, order, free_ones))
         wall_repair(w, b, order, f->n_cut);
-    while (wall_fill(w, b, order, free_ones))
-        ;
-    while (wall_fill(w, b, order, f->n_cut))
+    while (wall_fill(w, b, order, free_ones)) /* what was moved stays so: filled up, it would be the base again */
         ;
     free(order);
 }
@@ -54,7 +52,6 @@ void variation_settle(const struct frame *f, int budget, struct bill *b, const b
         if (!sensitivity_shrink(f, b, w.most, pinned) && !sensitivity_shrink(f, b, w.most, NULL))
             wall_repair(&w, b, f->cut, f->n_cut);
         sensitivity_grow(f, b, w.most, pinned);
-        sensitivity_grow(f, b, w.most, NULL);
     }
 }
 

@@ -95,6 +95,24 @@ START_TEST(name_of_a_silent_worker_is_taken_over)
 }
 END_TEST
 
+START_TEST(killed_and_started_anew_inherits_the_name)
+{
+    struct worker *old = hello(1, "a", NULL, 0, NULL), *live = hello(2, "b", NULL, 0, NULL);
+    struct worker *a2 = hello(3, "a", NULL, BEAT, NULL), *b2 = hello(4, "b", NULL, BEAT, NULL);
+    live->heard_ns = BEAT + 1;
+    ck_assert(!fleet_displaced(f, old, BEAT * 5 / 2));
+    ck_assert(fleet_displaced(f, old, BEAT * 5 / 2 + 1));
+    ck_assert(!fleet_displaced(f, live, BEAT * 100));
+    ck_assert(!fleet_displaced(f, a2, BEAT * 100));
+    fleet_inherit(f, old);
+    ck_assert_str_eq(a2->name, "a");
+    ck_assert_str_eq(old->name, "a-2");
+    fleet_drop(f, b2);
+    fleet_inherit(f, live);
+    ck_assert_str_eq(live->name, "b");
+}
+END_TEST
+
 START_TEST(who_names_the_attempt_is_the_same_worker)
 {
     struct task_lists lists = {0};
@@ -199,6 +217,7 @@ int main(void)
     tcase_add_test(c, second_hello_is_the_same_worker);
     tcase_add_test(c, name_of_a_live_worker_gets_a_number);
     tcase_add_test(c, name_of_a_silent_worker_is_taken_over);
+    tcase_add_test(c, killed_and_started_anew_inherits_the_name);
     tcase_add_test(c, who_names_the_attempt_is_the_same_worker);
     tcase_add_test(c, names_are_printable);
     tcase_add_test(c, idle_in_the_order_of_waiting);

@@ -322,7 +322,7 @@ struct found {
 static void search(const struct start *start, int seed, int episodes, struct found *f)
 {
     struct world w;
-    world_init(&w, seed, 5, start);
+    world_init(&w, seed, 9, start); /* 10 groups or more: with 5, any policy finds the best vector */
     w.setting.n_budgets = 1;
     w.setting.episodes = episodes;
     w.setting.warmup = episodes / 4;

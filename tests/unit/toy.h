@@ -48,16 +48,18 @@ static inline int toy_conv(struct graph *g, int x, int K, int kernel, int stride
     return toy_node(g, (struct node){.op = OP_RELU}, x, -1);
 }
 
-/* One of: a plain conv, a residual block, a depthwise-separable pair, two branches that are concatenated, a grouped
- * conv. */
+/* One of: a plain conv, residual blocks of two convs and of one, a depthwise-separable pair, two branches that are
+ * concatenated, a grouped conv. */
 static inline int toy_block(struct graph *g, struct rng *r, int x)
 {
     int C = g->nodes[x].C, K = 4 + (int)rng_below(r, 60);
-    switch (rng_below(r, 5)) {
+    switch (rng_below(r, 6)) {
     case 0:
         return toy_conv(g, x, K, 3, g->nodes[x].H > 4 ? 2 : 1, 1);
     case 1:
         return toy_node(g, (struct node){.op = OP_ADD}, toy_conv(g, toy_conv(g, x, K, 3, 1, 1), C, 3, 1, 1), x);
+    case 4: /* the conv reads and makes the same group: its cost goes with the square of it */
+        return toy_node(g, (struct node){.op = OP_ADD}, toy_conv(g, x, C, 3, 1, 1), x);
     case 2:
         return toy_conv(g, toy_conv(g, x, C, 3, 1, C), K, 1, 1, 1);
     case 3:

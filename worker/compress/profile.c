@@ -1,5 +1,6 @@
 #include "worker/compress/profile.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "common/base/mem.h"
@@ -7,17 +8,22 @@
 #include "worker/compress/evaluate.h"
 
 struct ordering {
+    const struct compress_work *cw;
     const struct dense *dense;
     struct profile *p;
-    enum select_kind select;
+    atomic_int done; /* groups */
 };
 
 static int order_group(void *arg, int group, int thread, struct err *e)
 {
     struct ordering *o = arg;
-    (void)thread;
-    return eliminate(&o->dense->model, &o->dense->groups, group, &o->p->grams, o->select, o->p->order[group],
-                     o->p->curve[group], e);
+    const struct compress_work *cw = o->cw;
+    int rc = eliminate(&o->dense->model, &o->dense->groups, group, &o->p->grams, cw->recipe->select,
+                       o->p->order[group], o->p->curve[group], e);
+    int done = atomic_fetch_add(&o->done, 1) + 1;
+    if (rc == 0 && thread == 0 && cw->progress) /* thread 0 is the caller */
+        rc = cw->progress(cw->arg, "order", (uint64_t)done, (uint64_t)o->p->n_groups, e);
+    return rc;
 }
 
 static int order_groups(const struct compress_work *cw, const struct dense *d, struct profile *p, struct err *e)
@@ -31,7 +37,7 @@ static int order_groups(const struct compress_work *cw, const struct dense *d, s
         p->order[g] = xcalloc((size_t)p->size[g], sizeof(int));
         p->curve[g] = xcalloc((size_t)p->size[g] + 1, sizeof(float));
     }
-    struct ordering o = {d, p, cw->recipe->select};
+    struct ordering o = {.cw = cw, .dense = d, .p = p};
     int rc = cw->progress ? cw->progress(cw->arg, "order", 0, (uint64_t)p->n_groups, e) : 0;
     return rc == 0 ? pool_run(cw->pool, p->n_groups, order_group, &o, e) : rc;
 }

@@ -1,0 +1,451 @@
+/*
+ * job - WORK messages run end to end on the synthetic data and a small network, with a host whose blobs are files in
+ * a folder.
+ */
+#include "worker/job.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/base/file.h"
+#include "common/onnx/load.h"
+#include "common/onnx/save.h"
+#include "tests/unit/compress_net.h"
+#include "worker/images.h"
+
+enum { REWARD = 200, CALIBRATE = 60 };
+
+/* What surrounds the job. */
+struct surroundings {
+    char dir[64];
+    struct job_host host;
+    int calls, stop_at; /* of progress; stop_at 0: never */
+    int fetched;
+    char stages[512]; /* each stage once, in order, with a blank behind */
+};
+
+static char *place(const struct surroundings *s, const struct hash *h)
+{
+    char hex[HASH_HEX];
+    hash_to_hex(h, hex);
+    return file_join(s->dir, hex);
+}
+
+static int blob(void *arg, const struct hash *h, uint64_t size, const char *data_name, const char *data_kind,
+                const char **path, struct err *e)
+{
+    static char last[256];
+    struct surroundings *s = arg;
+    char *at = place(s, h);
+    snprintf(last, sizeof last, "%s", at);
+    free(at);
+    ck_assert(size == 0 && !data_name && !data_kind); /* synthetic data has no files */
+    if (access(last, R_OK) != 0)
+        return err_set(e, ERR_NOTFOUND, "no such blob");
+    s->fetched++;
+    *path = last;
+    return 0;
+}
+
+static int put(void *arg, const struct hash *h, const void *bytes, size_t n, struct err *e)
+{
+    struct hash is = hash_of(bytes, n);
+    char *at = place(arg, h);
+    ck_assert(hash_equal(&is, h));
+    int rc = file_write(at, bytes, n, e);
+    free(at);
+    return rc;
+}
+
+static int progress(void *arg, const char *stage, uint64_t done, uint64_t total, struct err *e)
+{
+    struct surroundings *s = arg;
+    char word[64];
+    ck_assert_uint_le(done, total);
+    snprintf(word, sizeof word, "%s ", stage);
+    if (!strstr(s->stages, word))
+        strncat(s->stages, word, sizeof s->stages - strlen(s->stages) - 1);
+    return ++s->calls == s->stop_at ? err_set(e, ERR_CANCELLED, "stopped in %s", stage) : 0;
+}
+
+static struct hash store(struct surroundings *s, const void *bytes, size_t n)
+{
+    struct err e;
+    struct hash h = hash_of(bytes, n);
+    must(put(s, &h, bytes, n, &e), &e);
+    return h;
+}
+
+/* A residual net whose BNs are partly missing. */
+static struct hash store_model(struct surroundings *s, uint64_t seed, int width, int side)
+{
+    struct net n;
+    struct buf bytes = {0};
+    struct err e;
+    net_init(&n, seed, "job");
+    int a = relu(&n, bn(&n, conv(&n, input(&n, 3, side, side), width, 3, 2)));
+    int b = relu(&n, conv(&n, a, 12, 3, 1));
+    int c = relu(&n, sum(&n, bn(&n, conv(&n, b, width, 3, 1)), a));
+    tail(&n, relu(&n, conv_win(&n, c, 12, window(3, 2, 1), 2, true)), 10);
+    draw_weights(&n);
+    must(onnx_save(&n.m, NULL, 0, &bytes, &e), &e);
+    struct hash h = store(s, bytes.p, bytes.n);
+    buf_release(&bytes);
+    model_release(&n.m);
+    return h;
+}
+
+static void surroundings_init(struct surroundings *s)
+{
+    *s = (struct surroundings){.dir = "/tmp/espalier-job-XXXXXX"};
+    ck_assert_ptr_nonnull(mkdtemp(s->dir));
+    s->host = (struct job_host){.arg = s, .blob = blob, .put = put, .progress = progress};
+}
+
+static void surroundings_release(struct surroundings *s)
+{
+    char command[128];
+    snprintf(command, sizeof command, "rm -r '%s'", s->dir);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static struct msg_work work(enum task_kind kind, const struct hash *model)
+{
+    struct msg_work w = {.task = {.kind = kind, .search = 7, .episode = kind == TASK_PROFILE ? -1 : 4, .attempt = 1},
+                         .note = "search 7 job flops 0.5"};
+    w.recipe = (struct recipe){.seed = 5,
+                               .model = *model,
+                               .data = DATA_SYNTHETIC,
+                               .mean = {128},
+                               .std = {64},
+                               .n_channels = 1,
+                               .reward = REWARD,
+                               .calibrate = CALIBRATE,
+                               .reconstruct = true,
+                               .recalibrate = true};
+    return w;
+}
+
+static struct worker_state *new_state(int threads)
+{
+    struct worker_state *st;
+    struct err e;
+    must(job_state_new(&st, threads, &e), &e);
+    return st;
+}
+
+static void free_result(struct msg_result *r)
+{
+    free(r->n_curve);
+    free(r->curve);
+}
+
+/* Runs it; the caller frees the result. */
+static struct msg_result run(struct worker_state *st, const struct msg_work *w, struct surroundings *s)
+{
+    struct msg_result r;
+    struct err e;
+    s->stages[0] = 0;
+    must(job_run(st, w, &s->host, &r, &e), &e);
+    ck_assert(task_id_equal(&r.task, &w->task));
+    ck_assert(r.seconds > 0);
+    return r;
+}
+
+static void refuse(struct worker_state *st, const struct msg_work *w, struct surroundings *s, int code,
+                   const char *line)
+{
+    struct msg_result r;
+    struct err e = {.text = ""};
+    ck_assert_int_eq(job_run(st, w, &s->host, &r, &e), code);
+    ck_assert_str_eq(e.text, line);
+    ck_assert(!r.has_blob && !r.curve && !r.n_curve && r.n_groups == 0 && r.reward.n == 0);
+}
+
+/* ---- end to end ---- */
+
+static void check_profile(const struct msg_result *r)
+{
+    static const int classes[] = {4, 12, 6}; /* the first is read by a conv of two groups, the last is one's output */
+    uint32_t at = 0;
+    ck_assert_int_eq(r->reward.n, REWARD);
+    ck_assert(r->has_blob && r->test.n == 0);
+    ck_assert_uint_eq(r->n_groups, 3);
+    for (uint32_t g = 0; g < 3; g++) {
+        ck_assert_uint_eq(r->n_curve[g], (uint32_t)classes[g] + 1);
+        for (uint32_t k = 1; k < r->n_curve[g]; k++)
+            ck_assert(r->curve[at + k - 1] >= r->curve[at + k]);
+        at += r->n_curve[g];
+        ck_assert(r->curve[at - 1] == 0);
+    }
+    ck_assert_uint_eq(r->n_points, at);
+}
+
+static void check_meta(const char *path)
+{
+    struct buf bytes = {0};
+    struct err e;
+    must(file_read(path, 1 << 20, &bytes, &e), &e);
+    ck_assert_ptr_nonnull(memmem(bytes.p, bytes.n, "search 7 job flops 0.5", 22));
+    ck_assert_ptr_nonnull(memmem(bytes.p, bytes.n, "espalier.parent_sha256", 22));
+    buf_release(&bytes);
+}
+
+/* The file scores what the result says, on images that are loaded anew. */
+static void check_file(struct surroundings *s, const struct msg_work *w, const struct msg_result *r)
+{
+    struct images im = {0};
+    struct dataset test;
+    struct model m;
+    struct score score;
+    struct err e;
+    struct pool *p = new_pool(1);
+    char *path = place(s, &r->blob);
+    check_meta(path);
+    must(onnx_load_file(path, &m, &e), &e);
+    for (int i = 0; i < m.graph.n; i++)
+        ck_assert_ptr_null(strstr(m.graph.nodes[i].name, "unfolded"));
+    must(images_load(&im, &w->recipe, &s->host, &e), &e);
+    must(images_test(&w->recipe, &s->host, &test, &e), &e);
+    for (int i = 0; i < 2; i++) {
+        struct scored_set set = images_set(&im, i ? &test : &im.reward);
+        const struct metrics *want = i ? &r->test : &r->reward;
+        must(score_model(p, &m.graph, &m.weights, &set, NULL, NULL, &score, &e), &e);
+        ck_assert_int_eq(want->n, score.n);
+        ck_assert_int_eq(want->top1, score.top1);
+        ck_assert_int_eq(want->top5, score.top5);
+        ck_assert_double_eq_tol(want->loss, score.loss, 1e-4 * score.loss);
+    }
+    dataset_release(&test);
+    images_release(&im);
+    model_release(&m);
+    pool_free(p);
+    free(path);
+}
+
+static void check_metrics(const struct metrics *a, const struct metrics *b)
+{
+    ck_assert(a->n == b->n && a->top1 == b->top1 && a->top5 == b->top5 && a->loss == b->loss);
+}
+
+/* All four tasks with one and with two threads: the same numbers and files, bit for bit. */
+START_TEST(end_to_end)
+{
+    struct surroundings s;
+    struct msg_result first[TASK_KINDS];
+    int32_t keep[] = {2, 5, 3};
+    surroundings_init(&s);
+    struct hash model = store_model(&s, 1, 8, 32);
+    for (int threads = 1; threads <= 2; threads++) {
+        struct worker_state *st = new_state(threads);
+        for (int kind = 0; kind < TASK_KINDS; kind++) {
+            struct msg_work w = work((enum task_kind)kind, &model);
+            if (kind != TASK_PROFILE) {
+                w.has_profile = true;
+                w.profile = first[TASK_PROFILE].blob;
+                w.n_keep = 3;
+                w.keep = keep;
+            }
+            struct msg_result r = run(st, &w, &s);
+            ck_assert_int_eq(r.has_blob, kind != TASK_EVALUATE);
+            if (threads == 1) {
+                first[kind] = r;
+                if (kind == TASK_PROFILE)
+                    check_profile(&r);
+                if (kind == TASK_FINAL)
+                    check_file(&s, &w, &r);
+                continue;
+            }
+            check_metrics(&r.reward, &first[kind].reward);
+            check_metrics(&r.test, &first[kind].test);
+            ck_assert(hash_equal(&r.blob, &first[kind].blob));
+            ck_assert_uint_eq(r.n_points, first[kind].n_points);
+            ck_assert_mem_eq(r.curve, first[kind].curve, r.n_points * sizeof(float));
+            free_result(&r);
+        }
+        job_state_free(st);
+    }
+    check_metrics(&first[TASK_FINAL].reward, &first[TASK_EVALUATE].reward);
+    ck_assert(hash_equal(&first[TASK_FINAL].blob, &first[TASK_EXPORT].blob));
+    ck_assert_int_eq(first[TASK_EXPORT].reward.n, 0);
+    ck_assert_int_eq(first[TASK_EVALUATE].test.n, 0);
+    ck_assert_double_gt(first[TASK_EVALUATE].reward.loss, 0);
+    ck_assert(first[TASK_EVALUATE].reward.loss != first[TASK_PROFILE].reward.loss);
+    for (int kind = 0; kind < TASK_KINDS; kind++)
+        free_result(&first[kind]);
+    surroundings_release(&s);
+}
+END_TEST
+
+/* ---- with a profile at hand ---- */
+
+struct ready {
+    struct surroundings s;
+    struct worker_state *st;
+    struct hash model;
+    struct msg_work w; /* EVALUATE */
+    int32_t keep[3];
+};
+
+static void ready_init(struct ready *rd)
+{
+    surroundings_init(&rd->s);
+    rd->model = store_model(&rd->s, 1, 8, 32);
+    rd->st = new_state(1);
+    struct msg_work w = work(TASK_PROFILE, &rd->model);
+    struct msg_result r = run(rd->st, &w, &rd->s);
+    rd->keep[0] = 3;
+    rd->keep[1] = 7;
+    rd->keep[2] = 4;
+    rd->w = work(TASK_EVALUATE, &rd->model);
+    rd->w.has_profile = true;
+    rd->w.profile = r.blob;
+    rd->w.n_keep = 3;
+    rd->w.keep = rd->keep;
+    free_result(&r);
+}
+
+static void ready_release(struct ready *rd)
+{
+    job_state_free(rd->st);
+    surroundings_release(&rd->s);
+}
+
+/* Each evaluation starts from the stored weights, and finds everything warm. */
+START_TEST(again)
+{
+    struct ready rd;
+    ready_init(&rd);
+    struct msg_result a = run(rd.st, &rd.w, &rd.s);
+    ck_assert_str_eq(rd.s.stages, "fetch cut recalibrate score ");
+    rd.s.fetched = 0;
+    rd.keep[0] = 1;
+    struct msg_result b = run(rd.st, &rd.w, &rd.s);
+    rd.keep[0] = 3;
+    struct msg_result c = run(rd.st, &rd.w, &rd.s);
+    ck_assert(a.reward.loss != b.reward.loss);
+    check_metrics(&a.reward, &c.reward);
+    ck_assert_int_eq(rd.s.fetched, 0);
+    ready_release(&rd);
+}
+END_TEST
+
+START_TEST(bad_keep)
+{
+    struct ready rd;
+    ready_init(&rd);
+    rd.w.n_keep = 2;
+    refuse(rd.st, &rd.w, &rd.s, ERR_INVALID, "the candidate has 2 groups, the network 3");
+    rd.w.n_keep = 3;
+    rd.keep[1] = 13;
+    refuse(rd.st, &rd.w, &rd.s, ERR_INVALID, "group 1 can't keep 13 of its 12 channels");
+    rd.keep[1] = 0;
+    refuse(rd.st, &rd.w, &rd.s, ERR_INVALID, "group 1 can't keep 0 of its 12 channels");
+    ready_release(&rd);
+}
+END_TEST
+
+START_TEST(bad_profile)
+{
+    struct ready rd;
+    ready_init(&rd);
+    struct msg_work w = rd.w;
+    w.has_profile = false;
+    refuse(rd.st, &w, &rd.s, ERR_INVALID, "task evaluate came without a profile");
+    w.has_profile = true;
+    w.profile.b[0] ^= 1;
+    refuse(rd.st, &w, &rd.s, ERR_NOTFOUND, "no such blob");
+    w.profile = store(&rd.s, "rubbish", 7);
+    refuse(rd.st, &w, &rd.s, ERR_INVALID, "not a profile: 7 bytes without its magic");
+    w = rd.w;
+    w.recipe.model = store_model(&rd.s, 1, 12, 32);
+    refuse(rd.st, &w, &rd.s, ERR_INVALID, "group 0 of the profile has 4 channels, the network's 6");
+    struct msg_result r = run(rd.st, &rd.w, &rd.s); /* none of it stayed */
+    ck_assert_int_eq(r.reward.n, REWARD);
+    ready_release(&rd);
+}
+END_TEST
+
+START_TEST(bad_model_and_images)
+{
+    struct ready rd;
+    ready_init(&rd);
+    struct msg_work w = rd.w;
+    char line[256], hex[HASH_HEX];
+    w.recipe.model.b[0] ^= 1;
+    refuse(rd.st, &w, &rd.s, ERR_NOTFOUND, "no such blob");
+    w.recipe.model = store_model(&rd.s, 1, 8, 28);
+    refuse(rd.st, &w, &rd.s, ERR_INVALID, "the network's input is 3x28x28, the images are 3x32x32");
+    w = rd.w;
+    w.recipe.calibrate = 0;
+    snprintf(line, sizeof line, "split wants %d reward and 0 calibrate images, the training set has 10000", REWARD);
+    refuse(rd.st, &w, &rd.s, ERR_INVALID, line);
+    w.recipe.calibrate = 9900;
+    snprintf(line, sizeof line, "split wants %d reward and 9900 calibrate images, the training set has 10000", REWARD);
+    refuse(rd.st, &w, &rd.s, ERR_INVALID, line);
+    w.recipe.calibrate = INT32_MAX;
+    snprintf(line, sizeof line, "split wants %d reward and %d calibrate images, the training set has 10000", REWARD,
+             INT32_MAX);
+    refuse(rd.st, &w, &rd.s, ERR_INVALID, line);
+    w = rd.w;
+    w.recipe.n_channels = 4;
+    refuse(rd.st, &w, &rd.s, ERR_INVALID, "normalize has 4 numbers for mean and std, the images have 3 channels");
+    w = rd.w;
+    w.recipe.data = DATA_IDX;
+    refuse(rd.st, &w, &rd.s, ERR_INVALID, "the search has no data file \"train-images-idx3-ubyte\"");
+    w = rd.w;
+    w.recipe.model = store(&rd.s, "rubbish", 7);
+    hash_to_hex(&w.recipe.model, hex);
+    struct msg_result r;
+    struct err e = {.text = ""};
+    ck_assert_int_eq(job_run(rd.st, &w, &rd.s.host, &r, &e), ERR_INVALID);
+    ck_assert_ptr_nonnull(strstr(e.text, hex));
+    ready_release(&rd);
+}
+END_TEST
+
+/* Stopped at whichever of its calls a job says so, leaves nothing behind and runs the next time. */
+START_TEST(cancelled)
+{
+    struct ready rd;
+    ready_init(&rd);
+    for (int kind = TASK_PROFILE; kind <= TASK_FINAL; kind += TASK_FINAL - TASK_PROFILE) {
+        struct msg_work w = kind == TASK_PROFILE ? work(TASK_PROFILE, &rd.model) : rd.w;
+        w.task.kind = (enum task_kind)kind;
+        int rc = ERR_CANCELLED, calls = 1;
+        while (rc < 0) {
+            struct msg_result r;
+            struct err e;
+            rd.s.calls = 0;
+            rd.s.stop_at = calls;
+            calls += 1 + calls / 3;
+            rc = job_run(rd.st, &w, &rd.s.host, &r, &e);
+            ck_assert(rc == 0 || rc == ERR_CANCELLED);
+            ck_assert(rc == 0 || (!r.has_blob && !r.curve));
+            if (rc == 0)
+                free_result(&r);
+        }
+        ck_assert_int_gt(calls, 5);
+    }
+    ready_release(&rd);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("job");
+    TCase *t = tcase_create("job");
+    tcase_set_timeout(t, 100);
+    tcase_add_test(t, end_to_end);
+    tcase_add_test(t, again);
+    tcase_add_test(t, bad_keep);
+    tcase_add_test(t, bad_profile);
+    tcase_add_test(t, bad_model_and_images);
+    tcase_add_test(t, cancelled);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r), ran = srunner_ntests_run(r);
+    srunner_free(r);
+    return failed || !ran;
+}
