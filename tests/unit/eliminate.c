@@ -1,6 +1,6 @@
 /*
- * eliminate - its costs against the increase of the ridged quadratic error, worked out from scratch for every set of
- * channels that is left.
+ * eliminate - its costs against the increase of the ridged quadratic error, worked out from scratch for every set
+ * of channels that is left.
  */
 #include "worker/compress/eliminate.h"
 
@@ -54,7 +54,8 @@ static void trial_release(struct trial *t)
     model_release(&t->n.m);
 }
 
-/* A 3x3 conv with a BN, a 1x1 conv without, a grouped one and, flattened, a gemm read the six channels of group 0. */
+/* A 3x3 conv with a BN, a 1x1 conv without, a grouped one and, flattened, a gemm read the six channels of group 0.
+ */
 static void several(struct trial *t, uint64_t seed)
 {
     *t = (struct trial){0};
@@ -70,8 +71,8 @@ static void several(struct trial *t, uint64_t seed)
 
 /* ---- from scratch ---- */
 
-/* Least of tr((W-V)'(G + lambda)(W-V)) over V that vanishes on the `gone` columns: W_D' (M_DD - M_DS M_SS^-1 M_SD) W_D.
- * w (K,n), in units of the output's scale. */
+/* Least of tr((W-V)'(G + lambda)(W-V)) over V that vanishes on the `gone` columns: W_D' (M_DD - M_DS M_SS^-1 M_SD)
+ * W_D. w (K,n), in units of the output's scale. */
 static double error_without(const float *cov, int n, const double *w, int K, const bool *gone)
 {
     double trace = 0, error = 0;
@@ -275,7 +276,10 @@ START_TEST(redundant)
     several(&t, 9);
     for (int l = 0; l < t.grams.n; l++) {
         struct gram *gr = &t.grams.of[l];
-        int n = gr->n, at = l == 2 ? 5 * 4 + 4 * 4 : 0, area = l == 0 ? 9 : l == 1 ? 1 : 4; /* channel 4 becomes 1 */
+        int n = gr->n, at = l == 2 ? 5 * 4 + 4 * 4 : 0,
+            area = l == 0   ? 9
+                   : l == 1 ? 1
+                            : 4; /* channel 4 becomes 1 */
         for (int a = 0; a < area; a++) {
             int to = at + 4 * area + a, from = at + area + a;
             for (int j = 0; j < n; j++)

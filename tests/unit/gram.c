@@ -250,8 +250,8 @@ END_TEST
 /* ---- reconstruction ---- */
 
 /*
- * Weights (K, S) of conv group cg for the kept columns: centred X against centred Y = X W, ridge as gram.h says, and
- * how the mean of the output shifts.
+ * Weights (K, S) of conv group cg for the kept columns: centred X against centred Y = X W, ridge as gram.h says,
+ * and how the mean of the output shifts.
  */
 static void least_squares(const struct trial *t, const struct gram *gr, int cg, const int *S, int n_S,
                           const float *w_dense, const int *rows, int K, double *w, double *shift)
@@ -298,8 +298,8 @@ static int bn_behind(const struct graph *g, int node)
 }
 
 /* The shift is where it belongs: in the BN's mean, else in the bias. */
-static void check_shift(const struct trial *t, const struct model *small, int node, int from, const int *rows, int K,
-                        const double *shift)
+static void check_shift(const struct trial *t, const struct model *small, int node, int from, const int *rows,
+                        int K, const double *shift)
 {
     int b = bn_behind(&t->n.m.graph, node);
     const struct params *was = &t->n.m.weights.of[b < 0 ? node : b], *is = &small->weights.of[b < 0 ? node : b];
@@ -307,9 +307,7 @@ static void check_shift(const struct trial *t, const struct model *small, int no
     for (int k = 0; k < K; k++)
         size = fmax(size, fabs(shift[k]));
     for (int k = 0; k < K; k++) {
-        double before = b >= 0   ? (double)was->mean[rows[k]]
-                        : was->b ? (double)was->b[rows[k]]
-                                 : 0;
+        double before = b >= 0 ? (double)was->mean[rows[k]] : was->b ? (double)was->b[rows[k]] : 0;
         double now = b >= 0 ? (double)is->mean[from + k] : (double)is->b[from + k];
         ck_assert_double_eq_tol(now - before, b >= 0 ? -shift[k] : shift[k], 2e-3 * size);
     }
@@ -334,8 +332,8 @@ static void check_layer(const struct trial *t, const struct gram *gr, const bool
             const float *dense = t->n.m.weights.of[gr->node].w + (size_t)cg * (size_t)K_all * (size_t)gr->n;
             least_squares(t, gr, cg, S, n_S, dense, rows, K, w, shift);
             double d = naive_distance(got, w, (size_t)(K * n_S));
-            ck_assert_msg(d < 2e-3, "node %d (%s, %d of %d columns, group %d): off by %g", gr->node,
-                          op_name(y->op), n_S, gr->n, cg, d);
+            ck_assert_msg(d < 2e-3, "node %d (%s, %d of %d columns, group %d): off by %g", gr->node, op_name(y->op),
+                          n_S, gr->n, cg, d);
             for (int k = 0; k < K; k++)
                 rows[k] += cg * K_all;
             check_shift(t, small, gr->node, at, rows, K, shift);

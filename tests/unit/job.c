@@ -1,6 +1,6 @@
 /*
- * job - WORK messages run end to end on the synthetic data and a small network, with a host whose blobs are files in
- * a folder.
+ * job - WORK messages run end to end on the synthetic data and a small network, with a host whose blobs are files
+ * in a folder.
  */
 #include "worker/job.h"
 
@@ -111,8 +111,9 @@ static void surroundings_release(struct surroundings *s)
 
 static struct msg_work work(enum task_kind kind, const struct hash *model)
 {
-    struct msg_work w = {.task = {.kind = kind, .search = 7, .episode = kind == TASK_PROFILE ? -1 : 4, .attempt = 1},
-                         .note = "search 7 job flops 0.5"};
+    struct msg_work w = {
+        .task = {.kind = kind, .search = 7, .episode = kind == TASK_PROFILE ? -1 : 4, .attempt = 1},
+        .note = "search 7 job flops 0.5"};
     w.recipe = (struct recipe){.seed = 5,
                                .model = *model,
                                .data = DATA_SYNTHETIC,
@@ -166,7 +167,8 @@ static void refuse(struct worker_state *st, const struct msg_work *w, struct sur
 
 static void check_profile(const struct msg_result *r)
 {
-    static const int classes[] = {4, 12, 6}; /* the first is read by a conv of two groups, the last is one's output */
+    static const int classes[] = {4, 12,
+                                  6}; /* the first is read by a conv of two groups, the last is one's output */
     uint32_t at = 0;
     ck_assert_int_eq(r->reward.n, REWARD);
     ck_assert(r->has_blob && r->test.n == 0);
@@ -359,7 +361,8 @@ START_TEST(bad_profile)
     refuse(rd.st, &w, &rd.s, ERR_INVALID, "not a profile: 7 bytes without its magic");
     w = rd.w;
     w.recipe.model = store_model(&rd.s, 1, 12, 32);
-    refuse(rd.st, &w, &rd.s, ERR_INVALID, "group 0 of the profile has 4 channels, the network's 6");
+    refuse(rd.st, &w, &rd.s, ERR_INVALID,
+           "the profile has statistics of 8 channels at node 1, the network asks for 12 at 1");
     struct msg_result r = run(rd.st, &rd.w, &rd.s); /* none of it stayed */
     ck_assert_int_eq(r.reward.n, REWARD);
     ready_release(&rd);
@@ -381,7 +384,8 @@ START_TEST(bad_model_and_images)
     snprintf(line, sizeof line, "split wants %d reward and 0 calibrate images, the training set has 10000", REWARD);
     refuse(rd.st, &w, &rd.s, ERR_INVALID, line);
     w.recipe.calibrate = 9900;
-    snprintf(line, sizeof line, "split wants %d reward and 9900 calibrate images, the training set has 10000", REWARD);
+    snprintf(line, sizeof line, "split wants %d reward and 9900 calibrate images, the training set has 10000",
+             REWARD);
     refuse(rd.st, &w, &rd.s, ERR_INVALID, line);
     w.recipe.calibrate = INT32_MAX;
     snprintf(line, sizeof line, "split wants %d reward and %d calibrate images, the training set has 10000", REWARD,

@@ -67,7 +67,7 @@ START_TEST(there_and_back)
     struct err e;
     trial_init(&t, 8, 1);
     ck_assert_int_eq(t.p.n_groups, 3);
-    ck_assert_int_eq(t.p.stats.n, 2);
+    ck_assert_int_eq(t.p.stats.n, 4);
     ck_assert_int_eq(t.p.grams.n, 4);
     ck_assert_int_eq(t.p.dense.n, 64);
     must(profile_decode(t.bytes.p, t.bytes.n, &q, &e), &e);
@@ -153,7 +153,8 @@ START_TEST(truncated)
 }
 END_TEST
 
-/* What decodes is a profile: it encodes to the same bytes, and either doesn't fit the network or can be worked with. */
+/* What decodes is a profile: it encodes to the same bytes, and either doesn't fit the network or can be worked
+ * with. */
 static bool check_damaged(const struct trial *t, const uint8_t *bytes, size_t n, bool use)
 {
     struct profile q;
@@ -213,19 +214,25 @@ START_TEST(of_another_network)
     must(dense_new(&d, &t.n.m, &t.p, &e), &e);
     dense_release(&d);
     build(&other, 1, 10);
-    refuse(&t, &other, "group 0 of the profile has 4 channels, the network's 5");
+    refuse(&t, &other, "the profile has statistics of 8 channels at node 1, the network asks for 10 at 1");
     model_release(&other.m);
     net_init(&other, 1, "other");
     tail(&other, conv(&other, input(&other, 3, 6, 6), 4, 3, 1), 5);
     draw_weights(&other);
-    refuse(&t, &other, "the profile has statistics of 2 convs, the network 1 without BN");
+    refuse(&t, &other, "the profile has statistics of 4 values, the network asks for 1");
     model_release(&other.m);
     net_init(&other, 1, "other");
-    tail(&other, conv(&other, conv(&other, input(&other, 3, 6, 6), 4, 3, 1), 4, 3, 1), 5);
+    int x = input(&other, 3, 6, 6);
+    for (int i = 0; i < 4; i++)
+        x = conv(&other, x, 8, 3, 1);
+    tail(&other, x, 5);
     draw_weights(&other);
-    refuse(&t, &other, "the profile has statistics of 6 channels at node 4, the network 4 at 1");
+    refuse(&t, &other, "the profile has statistics of 6 channels at node 4, the network asks for 8 at 2");
     model_release(&other.m);
     int groups = t.p.n_groups, grams = t.p.grams.n;
+    t.p.size[1]--;
+    refuse(&t, &t.n, "group 1 of the profile has 5 channels, the network's 6");
+    t.p.size[1]++;
     t.p.n_groups = 0;
     refuse(&t, &t.n, "the profile has 0 groups, the network 3");
     t.p.n_groups = groups;

@@ -1,6 +1,6 @@
 /*
- * unfold - a BN behind every conv that has none changes nothing, and folding takes it away again; with stats.h, which
- * says what those BNs start from.
+ * unfold - a BN behind every conv that has none changes nothing, and folding takes it away again; with stats.h,
+ * which says what those BNs start from.
  */
 #include "worker/compress/unfold.h"
 
@@ -19,12 +19,12 @@ struct trial {
 static void measure(struct trial *t)
 {
     struct err e;
-    int *bare = xcalloc((size_t)t->n.m.graph.n, sizeof *bare), n = unfold_missing(&t->n.m.graph, bare);
-    t->threads = new_pool(1);
+    int *values = xcalloc((size_t)t->n.m.graph.n, sizeof *values), n = unfold_values(&t->n.m.graph, values);
+    t->threads = new_pool(2);
     t->cw = (struct compress_work){.pool = t->threads, .model = &t->n.m, .calibrate = &t->album.set};
-    must(stats_measure(&t->cw, bare, n, &t->stats, &e), &e);
+    must(stats_measure(&t->cw, values, n, &t->stats, &e), &e);
     must(unfold(&t->n.m, &t->stats, &t->wide, &e), &e);
-    free(bare);
+    free(values);
 }
 
 static void trial_init(struct trial *t, uint64_t seed, int images)
@@ -46,8 +46,8 @@ static void trial_release(struct trial *t)
     pool_free(t->threads);
 }
 
-/* Against the plain loops: every conv without a BN of its own, and no other. */
-static void check_stats(const struct trial *t)
+/* Against the plain loops: what BNs read, every conv without a BN of its own, and no other. */
+static void check_stats(const struct trial *t, int *bare)
 {
     struct naive v;
     const struct graph *g = &t->n.m.graph;
@@ -56,11 +56,12 @@ static void check_stats(const struct trial *t)
     naive_run(&v, g, &t->n.m.weights, t->album.set.n, ENGINE_INFER, x);
     graph_readers(g, readers);
     for (int i = 0; i < g->n; i++) {
-        bool has_bn = false;
+        int bns = 0;
         for (int k = i + 1; k < g->n; k++)
-            has_bn = has_bn || (g->nodes[k].op == OP_BN && g->nodes[k].in[0] == i && readers[i] == 1);
-        if (g->nodes[i].op != OP_CONV || has_bn)
+            bns += g->nodes[k].op == OP_BN && g->nodes[k].in[0] == i;
+        if (bns == 0 && g->nodes[i].op != OP_CONV)
             continue;
+        *bare += g->nodes[i].op == OP_CONV && (bns == 0 || readers[i] > 1);
         ck_assert_int_lt(at, t->stats.n);
         const struct channel_stats *s = &t->stats.of[at++];
         ck_assert_int_eq(s->node, i);
@@ -127,11 +128,11 @@ START_TEST(drawn)
         struct err e;
         trial_init(&t, (uint64_t)(10 * _i + i), 7 + i);
         float *x = album_floats(&t.album, 0, 4);
-        check_stats(&t);
-        ck_assert_int_eq(t.wide.graph.n, t.n.m.graph.n + t.stats.n);
-        int *bare = xcalloc((size_t)t.wide.graph.n, sizeof *bare);
-        ck_assert_int_eq(unfold_missing(&t.wide.graph, bare), 0);
-        free(bare);
+        int bare = 0, *none = xcalloc((size_t)t.wide.graph.n, sizeof *none);
+        check_stats(&t, &bare);
+        ck_assert_int_eq(t.wide.graph.n, t.n.m.graph.n + bare);
+        ck_assert_int_eq(unfold_missing(&t.wide.graph, none), 0);
+        free(none);
         ck_assert_double_lt(model_distance(&t.wide, &t.n.m, x, 4), NEAR);
         must(fold(&t.wide, &narrow, &e), &e);
         check_structure(&t.n.m.graph, &narrow.graph);

@@ -18,18 +18,18 @@ int dense_from(struct dense *d, const struct model *m, const struct stats_list *
     return rc;
 }
 
-/* Statistics of exactly the convs that have no BN. */
+/* Statistics of exactly the values that unfold wants. */
 static int check_stats(const struct graph *g, const struct stats_list *s, struct err *e)
 {
-    int *bare = xcalloc((size_t)g->n, sizeof(int)), n = unfold_missing(g, bare), rc = 0;
+    int *want = xcalloc((size_t)g->n, sizeof(int)), n = unfold_values(g, want), rc = 0;
     if (s->n != n)
-        rc = err_set(e, ERR_INVALID, "the profile has statistics of %d convs, the network %d without BN", s->n, n);
+        rc = err_set(e, ERR_INVALID, "the profile has statistics of %d values, the network asks for %d", s->n, n);
     for (int i = 0; rc == 0 && i < n; i++)
-        if (s->of[i].node != bare[i] || s->of[i].C != g->nodes[bare[i]].C)
+        if (s->of[i].node != want[i] || s->of[i].C != g->nodes[want[i]].C)
             rc = err_set(e, ERR_INVALID,
-                         "the profile has statistics of %d channels at node %d, the network %d at %d", s->of[i].C,
-                         s->of[i].node, g->nodes[bare[i]].C, bare[i]);
-    free(bare);
+                         "the profile has statistics of %d channels at node %d, the network asks for %d at %d",
+                         s->of[i].C, s->of[i].node, g->nodes[want[i]].C, want[i]);
+    free(want);
     return rc;
 }
 

@@ -14,7 +14,7 @@ struct dense {
 };
 /* ERR_INVALID when the profile isn't one of this network. */
 MUST_CHECK int dense_new(struct dense *d, const struct model *m, const struct profile *p, struct err *e);
-/* From what a profile begins with: the statistics of the convs of unfold_missing. */
+/* From what a profile begins with: the statistics of unfold_values. */
 MUST_CHECK int dense_from(struct dense *d, const struct model *m, const struct stats_list *stats, struct err *e);
 void dense_release(struct dense *d);
 

@@ -46,11 +46,11 @@ int profile_make(const struct compress_work *cw, struct profile *p, struct err *
 {
     struct dense d = {0};
     struct stage gram = {cw, "gram"};
-    int *bare = xcalloc((size_t)cw->model->graph.n, sizeof(int)), n = unfold_missing(&cw->model->graph, bare);
+    int *values = xcalloc((size_t)cw->model->graph.n, sizeof(int)), n = unfold_values(&cw->model->graph, values);
     *p = (struct profile){0};
     int rc = evaluate_score(cw, cw->model, cw->reward, "score", &p->dense, e);
     if (rc == 0)
-        rc = stats_measure(cw, bare, n, &p->stats, e);
+        rc = stats_measure(cw, values, n, &p->stats, e);
     if (rc == 0)
         rc = dense_from(&d, cw->model, &p->stats, e);
     if (rc == 0)
@@ -60,7 +60,7 @@ int profile_make(const struct compress_work *cw, struct profile *p, struct err *
     if (rc == 0)
         rc = order_groups(cw, &d, p, e);
     dense_release(&d);
-    free(bare);
+    free(values);
     if (rc < 0)
         profile_release(p);
     return rc;

@@ -15,7 +15,7 @@ struct profile {
     int *size;               /* (n_groups) classes */
     int **order;             /* (n_groups)(size): see eliminate.h */
     float **curve;           /* (n_groups)(size + 1) */
-    struct stats_list stats; /* of convs without BN, nodes of the original graph */
+    struct stats_list stats; /* of unfold_values, nodes of the original graph */
     struct gram_list grams;  /* nodes of the unfolded graph */
 };
 void profile_release(struct profile *p);

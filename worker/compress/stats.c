@@ -5,115 +5,142 @@
 #include "common/base/mem.h"
 #include "worker/engine/engine.h"
 
-/* Mean and variance of the outputs of convs without BN, over the calibration images. */
-struct stats_run {
+#define BATCH 20 /* images of a forward pass; sums are kept for each */
+
+struct measuring {
     const struct compress_work *cw;
+    const struct graph *g;
     struct stats_list *stats;
-    struct engine_run *run;
-    float *input, *logits, *value;
-    double *sum; /* (2, channels of all convs): of x, of x squared */
-    int batch;
+    size_t channels; /* of all values together */
+    struct engine *eng;
+    struct engine_run **run;          /* one a thread */
+    float **input, **logits, **value; /* likewise: a batch of images; the output; a tapped value */
+    double
+        *sum; /* (batches)(values)(2, C): of x, of x squared; each batch has its own, and they are added in order */
 };
-
-static void add_value(const struct node *n, const float *x, int images, double *sum, double *sum2)
-{
-    size_t area = (size_t)n->H * (size_t)n->W;
-    for (int b = 0; b < images; b++)
-        for (int c = 0; c < n->C; c++) {
-            double s = 0, s2 = 0;
-            for (size_t i = 0; i < area; i++, x++) {
-                s += *x;
-                s2 += (double)*x * *x;
-            }
-            sum[c] += s;
-            sum2[c] += s2;
-        }
-}
-
-static int stats_batch(struct stats_run *sr, int first, int images, struct err *e)
-{
-    const struct compress_work *cw = sr->cw;
-    const struct graph *g = &cw->model->graph;
-    int *index = xcalloc((size_t)sr->batch, sizeof(int));
-    for (int b = 0; b < sr->batch; b++) {
-        int image = first + (b < images ? b : images - 1);
-        index[b] = cw->calibrate->index ? cw->calibrate->index[image] : image;
-    }
-    dataset_fill(cw->calibrate->data, index, sr->batch, cw->calibrate->mean, cw->calibrate->std, sr->input);
-    free(index);
-    int rc = engine_forward(sr->run, sr->input, sr->logits, e);
-    double *sum = sr->sum;
-    for (int i = 0; rc == 0 && i < sr->stats->n; i++) {
-        const struct channel_stats *s = &sr->stats->of[i];
-        if ((rc = engine_tap(sr->run, s->node, sr->value, e)) == 0)
-            add_value(&g->nodes[s->node], sr->value, images, sum, sum + s->C);
-        sum += 2 * s->C;
-    }
-    return rc;
-}
-
-static void stats_finish(struct stats_list *l, const struct graph *g, const double *sum, int images)
-{
-    for (int i = 0; i < l->n; i++) {
-        struct channel_stats *s = &l->of[i];
-        const struct node *node = &g->nodes[s->node];
-        double rows = (double)images * node->H * node->W;
-        for (int c = 0; c < s->C; c++) {
-            double mean = sum[c] / rows, var = sum[s->C + c] / rows - mean * mean;
-            s->mean[c] = (float)mean;
-            s->var[c] = var > 0 ? (float)var : 0;
-        }
-        sum += 2 * s->C;
-    }
-}
 
 static size_t floats_of(const struct node *n)
 {
     return (size_t)n->C * (size_t)n->H * (size_t)n->W;
 }
 
-static int stats_run_new(struct stats_run *sr, struct engine **eng, const int *nodes, struct err *e)
+static void add_value(const struct node *n, const float *x, int images, double *sum, double *sum2)
 {
-    const struct graph *g = &sr->cw->model->graph;
-    size_t channels = 0, largest = 0, batch = (size_t)sr->batch * sizeof(float);
-    for (int i = 0; i < sr->stats->n; i++) {
+    size_t area = (size_t)n->H * (size_t)n->W;
+    for (int b = 0; b < images; b++)
+        for (int c = 0; c < n->C; c++, x += area) {
+            double s = 0, s2 = 0;
+#pragma omp simd reduction(+ : s, s2)
+            for (size_t i = 0; i < area; i++) {
+                s += (double)x[i];
+                s2 += (double)x[i] * (double)x[i];
+            }
+            sum[c] += s;
+            sum2[c] += s2;
+        }
+}
+
+static int run_batch(void *arg, int piece, int thread, struct err *e)
+{
+    struct measuring *ms = arg;
+    const struct scored_set *set = ms->cw->calibrate;
+    int first = piece * BATCH, n = set->n - first < BATCH ? set->n - first : BATCH, index[BATCH];
+    for (int b = 0; b < BATCH; b++) { /* a short batch is filled up with its last image */
+        int image = first + (b < n ? b : n - 1);
+        index[b] = set->index ? set->index[image] : image;
+    }
+    dataset_fill(set->data, index, BATCH, set->mean, set->std, ms->input[thread]);
+    int rc = engine_forward(ms->run[thread], ms->input[thread], ms->logits[thread], e);
+    double *sum = ms->sum + (size_t)piece * 2 * ms->channels;
+    for (int i = 0; rc == 0 && i < ms->stats->n; i++) {
+        const struct channel_stats *s = &ms->stats->of[i];
+        if ((rc = engine_tap(ms->run[thread], s->node, ms->value[thread], e)) == 0)
+            add_value(&ms->g->nodes[s->node], ms->value[thread], n, sum, sum + s->C);
+        sum += 2 * s->C;
+    }
+    if (rc == 0 && thread == 0 && ms->cw->progress) /* thread 0 is the caller */
+        rc = ms->cw->progress(ms->cw->arg, "measure", (uint64_t)(first + n), (uint64_t)set->n, e);
+    return rc;
+}
+
+static void finish(const struct measuring *ms, int batches)
+{
+    size_t at = 0, stride = 2 * ms->channels;
+    for (int i = 0; i < ms->stats->n; i++) {
+        struct channel_stats *s = &ms->stats->of[i];
+        const struct node *node = &ms->g->nodes[s->node];
+        double rows = (double)ms->cw->calibrate->n * node->H * node->W;
+        for (int c = 0; c < s->C; c++) {
+            double sum = 0, sum2 = 0;
+            for (int b = 0; b < batches; b++) {
+                sum += ms->sum[(size_t)b * stride + at + (size_t)c];
+                sum2 += ms->sum[(size_t)b * stride + at + (size_t)(s->C + c)];
+            }
+            double mean = sum / rows, var = sum2 / rows - mean * mean;
+            s->mean[c] = (float)mean;
+            s->var[c] = var > 0 ? (float)var : 0;
+        }
+        at += 2 * (size_t)s->C;
+    }
+}
+
+static int measuring_new(struct measuring *ms, const int *nodes, int threads, int batches, struct err *e)
+{
+    const struct graph *g = ms->g;
+    size_t largest = 0;
+    for (int i = 0; i < ms->stats->n; i++) {
         size_t size = floats_of(&g->nodes[nodes[i]]);
         largest = size > largest ? size : largest;
-        channels += (size_t)sr->stats->of[i].C;
+        ms->channels += (size_t)ms->stats->of[i].C;
     }
-    sr->sum = mem_zalloc(channels * 2, sizeof(double));
-    sr->input = mem_alloc(floats_of(&g->nodes[0]), batch);
-    sr->logits = mem_alloc(floats_of(&g->nodes[g->output]), batch);
-    sr->value = mem_alloc(largest, batch);
-    if (!sr->sum || !sr->input || !sr->logits || !sr->value)
-        return err_set(e, ERR_NOMEM, "no memory to measure %d convs", sr->stats->n);
-    int rc = engine_new(eng, g, &sr->cw->model->weights, sr->batch, ENGINE_INFER, nodes, sr->stats->n, e);
-    return rc == 0 ? engine_run_new(&sr->run, *eng, e) : rc;
+    ms->run = xcalloc((size_t)threads, sizeof(*ms->run));
+    ms->input = xcalloc((size_t)threads, sizeof(*ms->input));
+    ms->logits = xcalloc((size_t)threads, sizeof(*ms->logits));
+    ms->value = xcalloc((size_t)threads, sizeof(*ms->value));
+    ms->sum = mem_zalloc((size_t)batches, 2 * ms->channels * sizeof(double));
+    int rc = ms->sum ? engine_new(&ms->eng, g, &ms->cw->model->weights, BATCH, ENGINE_INFER, nodes, ms->stats->n, e)
+                     : err_set(e, ERR_NOMEM, "no memory for the sums of %d batches", batches);
+    for (int t = 0; rc == 0 && t < threads; t++) {
+        ms->input[t] = mem_alloc(floats_of(&g->nodes[0]), BATCH * sizeof(float));
+        ms->logits[t] = mem_alloc(floats_of(&g->nodes[g->output]), BATCH * sizeof(float));
+        ms->value[t] = mem_alloc(largest, BATCH * sizeof(float));
+        rc = ms->input[t] && ms->logits[t] && ms->value[t]
+                 ? engine_run_new(&ms->run[t], ms->eng, e)
+                 : err_set(e, ERR_NOMEM, "no memory for a batch of %d images", BATCH);
+    }
+    return rc;
+}
+
+static void measuring_release(struct measuring *ms, int threads)
+{
+    for (int t = 0; t < threads; t++) {
+        engine_run_free(ms->run[t]);
+        mem_free(ms->input[t]);
+        mem_free(ms->logits[t]);
+        mem_free(ms->value[t]);
+    }
+    engine_free(ms->eng);
+    mem_free(ms->sum);
+    free(ms->run);
+    free(ms->input);
+    free(ms->logits);
+    free(ms->value);
 }
 
 int stats_measure(const struct compress_work *cw, const int *nodes, int n, struct stats_list *l, struct err *e)
 {
-    const struct graph *g = &cw->model->graph;
-    struct stats_run sr = {.cw = cw, .stats = l, .batch = engine_best_batch(g)};
-    struct engine *eng = NULL;
-    int total = cw->calibrate->n, rc = stats_list_new(l, g, nodes, n, e);
+    struct measuring ms = {.cw = cw, .g = &cw->model->graph, .stats = l};
+    int rc = stats_list_new(l, ms.g, nodes, n, e);
     if (rc < 0 || n == 0)
         return rc;
-    if (total < 1)
-        return err_set(e, ERR_INVALID, "no images to measure %d convs with", n);
-    rc = stats_run_new(&sr, &eng, nodes, e);
-    for (int first = 0; rc == 0 && first < total; first += sr.batch) {
-        rc = stats_batch(&sr, first, total - first < sr.batch ? total - first : sr.batch, e);
-        if (rc == 0 && cw->progress)
-            rc = cw->progress(cw->arg, "measure", (uint64_t)first, (uint64_t)total, e);
-    }
+    if (cw->calibrate->n < 1)
+        return err_set(e, ERR_INVALID, "no images to measure %d values with", n);
+    int threads = pool_threads(cw->pool), batches = (cw->calibrate->n + BATCH - 1) / BATCH;
+    rc = measuring_new(&ms, nodes, threads, batches, e);
     if (rc == 0)
-        stats_finish(l, g, sr.sum, total);
-    engine_run_free(sr.run);
-    engine_free(eng);
-    mem_free(sr.sum);
-    mem_free(sr.input);
-    mem_free(sr.logits);
-    mem_free(sr.value);
+        rc = pool_run(cw->pool, batches, run_batch, &ms, e);
+    if (rc == 0)
+        finish(&ms, batches);
+    measuring_release(&ms, threads);
     return rc;
 }

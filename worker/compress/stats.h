@@ -1,13 +1,13 @@
 /*
- * stats - what the dense network's convs put out, channel by channel, over the calibration images: known for those
- * that have no BN to say it (unfold.h).
+ * stats - what values of the dense network are like, channel by channel, over the calibration images (unfold.h says
+ * which and what for).
  */
 #ifndef WORKER_COMPRESS_STATS_H
 #define WORKER_COMPRESS_STATS_H
 
 #include "worker/compress/work.h"
 
-/* Mean and variance of the C output channels of conv `node` of the dense network. */
+/* Mean and variance of the C channels of node `node`'s value in the dense network. */
 struct channel_stats {
     int node, C;
     float *mean, *var; /* (C) each, owned */
@@ -18,10 +18,13 @@ struct stats_list {
 };
 void stats_list_release(struct stats_list *s);
 
-/* Zeroes for each of the n conv nodes of `g`. */
+/* Zeroes for each of the n nodes of `g`. */
 MUST_CHECK int stats_list_new(struct stats_list *s, const struct graph *g, const int *nodes, int n, struct err *e);
 
-/* For each of the n conv nodes of cw->model; inference mode, images in order. */
+/*
+ * For each of the n nodes of cw->model, in inference mode. The same numbers with any number of threads. ERR_INVALID
+ * without images.
+ */
 MUST_CHECK int stats_measure(const struct compress_work *cw, const int *nodes, int n, struct stats_list *l,
                              struct err *e);
 

@@ -26,6 +26,23 @@ int unfold_missing(const struct graph *g, int *nodes)
     return n;
 }
 
+int unfold_values(const struct graph *g, int *nodes)
+{
+    int *bare = xcalloc((size_t)g->n, sizeof(int)), n_bare = unfold_missing(g, bare), n = 0;
+    bool *wanted = xcalloc((size_t)g->n, sizeof(bool));
+    for (int i = 0; i < n_bare; i++)
+        wanted[bare[i]] = true;
+    for (int i = 0; i < g->n; i++)
+        if (g->nodes[i].op == OP_BN)
+            wanted[g->nodes[i].in[0]] = true;
+    for (int i = 0; i < g->n; i++)
+        if (wanted[i])
+            nodes[n++] = i;
+    free(bare);
+    free(wanted);
+    return n;
+}
+
 /* Copies node `i`'s parameters of `from` into node `to` of `w`. */
 static void copy_params(const struct weights *from, int i, struct weights *w, int to)
 {
@@ -68,6 +85,18 @@ static void fill_identity(const struct channel_stats *s, struct params *p)
     }
 }
 
+/* The same function with other running statistics. */
+static void restate(const struct channel_stats *s, float eps, struct params *p)
+{
+    for (int c = 0; c < s->C; c++) {
+        double factor = (double)p->w[c] / sqrt((double)p->var[c] + (double)eps);
+        p->b[c] = (float)((double)p->b[c] + ((double)s->mean[c] - (double)p->mean[c]) * factor);
+        p->w[c] = (float)(factor * sqrt((double)s->var[c] + (double)eps));
+        p->mean[c] = s->mean[c];
+        p->var[c] = s->var[c];
+    }
+}
+
 static int add_bn(struct graph *out, const struct graph *g, int conv, int at, struct err *e)
 {
     char *name = xasprintf("%s" SUFFIX, g->nodes[conv].name);
@@ -77,12 +106,30 @@ static int add_bn(struct graph *out, const struct graph *g, int conv, int at, st
     return rc;
 }
 
+/* Parameters of the copy: at, self and bare as in unfold; `of` has the statistics by node. */
+static void fill_params(const struct model *m, const int *at, const int *self, const bool *bare,
+                        const struct channel_stats *const *of, struct weights *w)
+{
+    for (int i = 0; i < m->graph.n; i++) {
+        const struct node *n = &m->graph.nodes[i];
+        copy_params(&m->weights, i, w, self[i]);
+        if (bare[i])
+            fill_identity(of[i], &w->of[at[i]]);
+        if (n->op == OP_BN)
+            restate(of[n->in[0]], n->u.bn.eps, &w->of[self[i]]);
+    }
+}
+
 int unfold(const struct model *m, const struct stats_list *stats, struct model *out, struct err *e)
 {
     const struct graph *g = &m->graph;
-    int *at = xcalloc((size_t)g->n, sizeof(int));   /* where readers of a value find it */
-    int *self = xcalloc((size_t)g->n, sizeof(int)); /* where the node itself is */
+    int *at = xcalloc((size_t)g->n, sizeof(int));     /* where readers of a value find it */
+    int *self = xcalloc((size_t)g->n, sizeof(int));   /* where the node itself is */
+    int *list = xcalloc((size_t)g->n, sizeof(int));   /* convs without BN */
+    bool *bare = xcalloc((size_t)g->n, sizeof(bool)); /* whether the node is one of them */
     const struct channel_stats **of = xcalloc((size_t)g->n, sizeof(*of));
+    for (int i = unfold_missing(g, list) - 1; i >= 0; i--)
+        bare[list[i]] = true;
     for (int i = 0; i < stats->n; i++)
         of[stats->of[i].node] = &stats->of[i];
     *out = (struct model){0};
@@ -92,22 +139,19 @@ int unfold(const struct model *m, const struct stats_list *stats, struct model *
     int rc = 0;
     for (int i = 0; rc >= 0 && i < g->n; i++) {
         rc = self[i] = at[i] = add_copy(&out->graph, g, i, at, false, e);
-        if (rc >= 0 && of[i])
+        if (rc >= 0 && bare[i])
             rc = at[i] = add_bn(&out->graph, g, i, self[i], e);
     }
-    if (rc < 0)
-        goto out;
-    out->graph.output = at[g->output];
-    if ((rc = weights_new(&out->weights, &out->graph, e)) < 0)
-        goto out;
-    for (int i = 0; i < g->n; i++) {
-        copy_params(&m->weights, i, &out->weights, self[i]);
-        if (of[i])
-            fill_identity(of[i], &out->weights.of[at[i]]);
+    if (rc >= 0) {
+        out->graph.output = at[g->output];
+        rc = weights_new(&out->weights, &out->graph, e);
     }
-out:
+    if (rc == 0)
+        fill_params(m, at, self, bare, of, &out->weights);
     free(at);
     free(self);
+    free(list);
+    free(bare);
     free(of);
     if (rc < 0)
         model_release(out);
