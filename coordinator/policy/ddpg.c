@@ -1,9 +1,9 @@
 /*
  * ddpg - the policy that learns: the agent of AMC (He et al., 2018) as one of the kinds.
  *
- * START_RANDOM searches as AMC does: the action is the fraction that a group keeps, decided group after group behind
- * the wall; warm-up episodes draw it evenly, later ones draw around the actor with a truncated normal, sigma 0.5 *
- * 0.95^(episodes since).
+ * START_RANDOM searches as AMC does: the action is the fraction that a group keeps, decided group after group
+ * behind the wall; warm-up episodes draw it evenly, later ones draw around the actor with a truncated normal, sigma
+ * 0.5 * 0.95^(episodes since).
  *
  * START_SENSITIVITY searches where good vectors are. Its action is the residual to the sensitivity allocation (1/2:
  * none). The first episode of each budget is that allocation. Later ones vary the best vector observed so far under
@@ -391,9 +391,5 @@ static void restore(void *self, struct reader *r)
     }
 }
 
-const struct kind kind_ddpg = {.create = create,
-                               .destroy = destroy,
-                               .propose = propose,
-                               .observe = observe,
-                               .save = save,
-                               .restore = restore};
+const struct kind kind_ddpg = {
+    .create = create, .destroy = destroy, .propose = propose, .observe = observe, .save = save, .restore = restore};

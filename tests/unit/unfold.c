@@ -249,6 +249,8 @@ START_TEST(refused)
     trial_init(&t, 3, 9);
     int n = unfold_missing(&t.n.m.graph, bare);
     ck_assert_int_gt(n, 0);
+    pool_free(t.threads);
+    t.threads = t.cw.pool = new_pool(1); /* the calling thread alone reports */
     t.cw.progress = stop;
     ck_assert_int_eq(stats_measure(&t.cw, bare, n, &s, &e), ERR_CANCELLED);
     ck_assert_str_eq(e.text, "stopped in measure");
