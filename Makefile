@@ -18,7 +18,7 @@ SANF      := $(if $(SAN),$(or $(SAN_$(SAN)),$(error SAN=$(SAN) is unknown: asan,
 PROTOC_C    ?= protoc-c
 ONNX_PROTO  := /usr/include/onnx/onnx.proto
 GEN         := $(B)/gen
-ALL_CFLAGS  := -std=c11 -D_GNU_SOURCE -I. -I$(GEN) -isystem /usr/include/postgresql $(WARN) $(SANF) $(CFLAGS) -fopenmp-simd
+ALL_CFLAGS  := -std=c11 -D_GNU_SOURCE -I. -I$(GEN) -isystem /usr/include/postgresql $(WARN) $(SANF) $(CFLAGS) -fopenmp-simd -fno-math-errno
 ALL_LDFLAGS := $(SANF) $(LDFLAGS)
 
 LIBS_COMMON := -lprotobuf-c -lsodium -lm -lpthread

@@ -262,7 +262,7 @@ START_TEST(end_to_end)
             check_metrics(&r.test, &first[kind].test);
             ck_assert(hash_equal(&r.blob, &first[kind].blob));
             ck_assert_uint_eq(r.n_points, first[kind].n_points);
-            ck_assert_mem_eq(r.curve, first[kind].curve, r.n_points * sizeof(float));
+            ck_assert(r.n_points == 0 || memcmp(r.curve, first[kind].curve, r.n_points * sizeof(float)) == 0);
             free_result(&r);
         }
         job_state_free(st);
