@@ -1,9 +1,11 @@
 # make help says what there is to make.
 #
 # A program is its folder's main.c and what lies below it in the layers (design: main -> ... -> common).
-# Objects lie in build/FLAVOUR/, one flavour for each SAN; a change of flags rebuilds all.
+# Objects lie in build/FLAVOUR/, one flavour for each SAN; a change of flags rebuilds all. V=1 shows the commands.
 
 SAN    ?=
+V      ?=
+Q      := $(if $(V),,@)
 B      := build/$(or $(SAN),release)
 PREFIX ?= /usr/local
 CFLAGS ?= -O2 -g
@@ -55,20 +57,26 @@ install: $(PROGRAMS) ## into $(DESTDIR)$(PREFIX)/bin, examples into share/espali
 	install -m 644 deploy/examples/*.yaml $(DESTDIR)$(PREFIX)/share/espalier
 
 $(B)/espalierd: $(call obj,coordinator/main.c $(COORD) $(PROTO) $(COMMON))
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_COORD) $(LIBS_CLI) $(LIBS_PROTO) $(LIBS_COMMON)
+	@echo "  LD $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_COORD) $(LIBS_CLI) $(LIBS_PROTO) $(LIBS_COMMON)
 $(B)/espalier: $(call obj,coordinator/cli/main.c $(CLI) coordinator/spec.c coordinator/spec_tree.c coordinator/policy/names.c $(PROTO) $(COMMON))
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_CLI) $(LIBS_PROTO) $(LIBS_COMMON)
+	@echo "  LD $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_CLI) $(LIBS_PROTO) $(LIBS_COMMON)
 $(B)/espalier-worker: $(call obj,worker/main.c $(WORKER) $(PROTO) $(COMMON))
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_WORKER) $(LIBS_PROTO) $(LIBS_COMMON)
+	@echo "  LD $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_WORKER) $(LIBS_PROTO) $(LIBS_COMMON)
 
 $(B)/%.o: %.c $(B)/flags | $(GEN)/onnx/onnx.pb-c.h
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "  CC $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 $(B)/gen/%.o: $(GEN)/%.c $(B)/flags
-	$(CC) $(ALL_CFLAGS) -w -MMD -MP -c -o $@ $<
+	@echo "  CC $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -w -MMD -MP -c -o $@ $<
 $(GEN)/onnx/onnx.pb-c.c $(GEN)/onnx/onnx.pb-c.h &: $(ONNX_PROTO)
 	@mkdir -p $(GEN)
-	$(PROTOC_C) --proto_path=/usr/include --c_out=$(GEN) $<
+	@echo "  PROTOC $<"
+	$(Q)$(PROTOC_C) --proto_path=/usr/include --c_out=$(GEN) $<
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 $(B)/flags: FORCE

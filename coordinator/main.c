@@ -12,12 +12,12 @@
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/version.h"
 #include "coordinator/config.h"
 #include "coordinator/http/http.h"
 #include "coordinator/reception.h"
 #include "coordinator/revive.h"
 
-#define VERSION    "0.1.0"
 #define TICK_MS    250
 #define STANDBY_MS 2000 /* between looks at the signals while another coordinator is the writer */
 #define FLUSH_MS   5000 /* for what is queued to commit at the end */
@@ -258,7 +258,7 @@ int main(int argc, char **argv)
     if (asks == CONFIG_HELP)
         config_help(stdout);
     if (asks == CONFIG_VERSION)
-        printf("espalierd %s, protocol %d\n", VERSION, PROTO_VERSION);
+        printf("espalierd %s, protocol %d\n", ESPALIER_VERSION, PROTO_VERSION);
     if (asks != CONFIG_RUN)
         return 0;
     log_init("espalierd", log_least(&d));

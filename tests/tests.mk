@@ -5,12 +5,14 @@ UNIT_BINS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT))
 EVERYTHING = $(call obj,$(WORKER) $(COORD) $(CLI) $(PROTO) $(COMMON))
 ALL_LIBS  := $(sort $(LIBS_WORKER) $(LIBS_COORD) $(LIBS_CLI) $(LIBS_PROTO)) $(LIBS_COMMON)
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(EVERYTHING)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcheck -lsubunit -lrt $(ALL_LIBS)
+	@echo "  LD $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcheck -lsubunit -lrt $(ALL_LIBS)
 
 # Programs that tests and benchmarks use.
 TRAINER := $(wildcard tests/trainer/*.c)
 $(B)/train-demo: $(call obj,$(TRAINER) $(WORKER) $(PROTO) $(COMMON))
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_WORKER) $(LIBS_PROTO) $(LIBS_COMMON)
+	@echo "  LD $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_WORKER) $(LIBS_PROTO) $(LIBS_COMMON)
 
 test: needs check $(PROGRAMS) $(UNIT_BINS) $(B)/train-demo ## all tests: structure, units, integration, fuzzers for a few seconds
 	@B=$(B) sh tests/run $(if $(T),$(T),unit integration fuzz)
@@ -36,7 +38,8 @@ FUZZ_SRC   := $(wildcard common/*/*.c) $(PROTO) $(SPEC) \
 FUZZ_FLAGS := -std=c11 -D_GNU_SOURCE -I. -Ibuild/release/gen -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
 build/fuzz/%: tests/fuzz/%.c $(FUZZ_SRC) $(HEADERS)
 	@mkdir -p build/fuzz
-	clang $(FUZZ_FLAGS) -o $@ $< $(FUZZ_SRC) -lprotobuf-c -lsodium -lmsgpackc -lcyaml -lyaml -ljansson -lm
+	@echo "  FUZZ $@"
+	$(Q)clang $(FUZZ_FLAGS) -o $@ $< $(FUZZ_SRC) -lprotobuf-c -lsodium -lmsgpackc -lcyaml -lyaml -ljansson -lm
 SECONDS ?= 60
 fuzz: $(GEN)/onnx/onnx.pb-c.c $(FUZZ_BINS) ## run every fuzzer for SECONDS=60 each
 	@B=$(B) FUZZ_SECONDS=$(SECONDS) sh tests/run fuzz
@@ -46,7 +49,8 @@ bench: $(PROGRAMS) bench-programs ## measure against PyTorch, onnxruntime and ot
 BENCH_BINS := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/*.c tests/bench/*/*.c))
 bench-programs: $(BENCH_BINS)
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(EVERYTHING)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcheck -lsubunit -lrt $(ALL_LIBS)
+	@echo "  LD $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcheck -lsubunit -lrt $(ALL_LIBS)
 
 # Objects of tests stay: they aren't intermediate.
 .SECONDARY:

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/base/mem.h"
+#include "common/base/version.h"
 #include "proto/limits.h"
 #include "worker/dealer.h"
 
@@ -122,7 +123,7 @@ static int take(struct options *o, int opt, char **argv, struct err *e)
         fputs(usage, stdout);
         return OPTIONS_DONE;
     case 'V':
-        printf("espalier-worker, protocol %d\n", PROTO_VERSION);
+        printf("espalier-worker %s, protocol %d\n", ESPALIER_VERSION, PROTO_VERSION);
         return OPTIONS_DONE;
     default:
         return options_unknown(argv, opt, e);

@@ -9,7 +9,6 @@
 
 #include "common/base/err.h"
 
-#define CLI_VERSION "0.1.0"
 
 struct cli {
     const char *url; /* --url, or NULL */

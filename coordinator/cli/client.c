@@ -8,6 +8,7 @@
 
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "common/base/version.h"
 
 #define CONNECT_S  5L
 #define ANSWER_S   90L        /* for all but blobs */
@@ -131,7 +132,7 @@ static void prepare(struct client *cl, const char *url)
     curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http");
     curl_easy_setopt(h, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(h, CURLOPT_USERAGENT, "espalier/" CLI_VERSION);
+    curl_easy_setopt(h, CURLOPT_USERAGENT, "espalier/" ESPALIER_VERSION);
     curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT, CONNECT_S);
     curl_easy_setopt(h, CURLOPT_TIMEOUT, ANSWER_S);
     curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_bytes);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/version.h"
 #include "coordinator/cli/cli.h"
 #include "proto/limits.h"
 
@@ -109,7 +110,7 @@ int main(int argc, char **argv)
     if (argc < 1)
         return usage_error(NULL);
     if (strcmp(argv[0], "--version") == 0) {
-        printf("espalier %s, protocol %d\n", CLI_VERSION, PROTO_VERSION);
+        printf("espalier %s, protocol %d\n", ESPALIER_VERSION, PROTO_VERSION);
         return 0;
     }
     if (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0 || strcmp(argv[0], "help") == 0) {

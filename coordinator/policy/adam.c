@@ -21,17 +21,18 @@ void adam_release(struct adam *a)
     *a = (struct adam){0};
 }
 
-WIDE void adam_step(struct adam *a, float *p, const float *g)
+WIDE void adam_step(struct adam *a, float *restrict p, const float *restrict g, float *restrict target, float tau)
 {
     a->t++;
     double bias1 = 1 - pow(0.9, (double)a->t), bias2 = 1 - pow(0.999, (double)a->t);
     const float step = (float)(a->rate / bias1), root = (float)(1 / sqrt(bias2));
     const float b1 = 0.9f, b2 = 0.999f, c1 = (float)(1 - 0.9), c2 = (float)(1 - 0.999), eps = 1e-8f;
-    float *m = a->m, *v = a->v;
+    float *restrict m = a->m, *restrict v = a->v;
 #pragma omp simd
     for (size_t i = 0; i < a->n; i++) {
         m[i] = b1 * m[i] + c1 * g[i];
         v[i] = b2 * v[i] + c2 * g[i] * g[i];
         p[i] -= step * m[i] / (sqrtf(v[i]) * root + eps);
+        target[i] += tau * (p[i] - target[i]);
     }
 }

@@ -20,7 +20,8 @@ struct adam {
 void adam_init(struct adam *a, size_t n, double rate);
 void adam_release(struct adam *a);
 
-/* One step on p (n) along the gradient g (n). */
-void adam_step(struct adam *a, float *p, const float *g);
+/* One step on p (n) along the gradient g (n); target (n) then follows p: target += tau (p - target). One pass over
+ * all of them, which is what the time goes into. */
+void adam_step(struct adam *a, float *p, const float *g, float *target, float tau);
 
 #endif

@@ -140,16 +140,6 @@ void agent_value(struct agent *a, float *q, const float *s, const float *act, in
                        N - n < AGENT_BATCH ? N - n : AGENT_BATCH);
 }
 
-/* Right after the step, while w is in the cache; nothing else of the update reads the targets any more. */
-WIDE static void follow(struct network *target, const struct network *w)
-{
-    float *t = target->p;
-    const float *p = w->p;
-#pragma omp simd
-    for (size_t i = 0; i < w->n; i++)
-        t[i] += TAU * (p[i] - t[i]);
-}
-
 /* Towards y = r + Q'(s', mu'(s')): the loss is the mean of (Q - y)^2. */
 static double critic_step(struct agent *a, const struct batch *b)
 {
@@ -164,8 +154,7 @@ static double critic_step(struct agent *a, const struct batch *b)
         loss += (double)miss * miss / N;
     }
     network_backward(&a->critic, a->grad, a->dy, a->sa, N, &a->critic_trace);
-    adam_step(&a->critic_adam, a->critic.p, a->grad);
-    follow(&a->critic_target, &a->critic);
+    adam_step(&a->critic_adam, a->critic.p, a->grad, a->critic_target.p, TAU);
     return loss;
 }
 
@@ -181,8 +170,7 @@ static void actor_step(struct agent *a, const struct batch *b)
         a->dy[n] = dl_da * a->act[n] * (1 - a->act[n]); /* through the sigmoid */
     }
     network_backward(&a->actor, a->grad, a->dy, b->s, N, &a->actor_trace);
-    adam_step(&a->actor_adam, a->actor.p, a->grad);
-    follow(&a->actor_target, &a->actor);
+    adam_step(&a->actor_adam, a->actor.p, a->grad, a->actor_target.p, TAU);
 }
 
 double agent_update(struct agent *a, const struct batch *b)

@@ -440,6 +440,8 @@ START_TEST(data_folders_are_used)
     b.depot.bytes[0] ^= 1;
     put_file(file, b.depot.bytes, 1000);
     b.depot.bytes[0] ^= 1;
+    const struct timespec times[2] = {{0, UTIME_OMIT}, {1000000000, 0}}; /* some file systems' clocks are coarse */
+    ck_assert_int_eq(utimensat(AT_FDCWD, file, times, 0), 0);
     ck_assert_int_eq(cache_get(b.cache, h, 1000, "train.bin", "cifar100", &path, &e), 0);
     ck_assert_str_ne(path, file);
     ck_assert_int_eq(b.depot.gets, 1);

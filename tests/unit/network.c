@@ -125,14 +125,18 @@ START_TEST(adam_walks_as_pytorchs)
     int n, steps;
     ck_assert_int_eq(fscanf(f, "%d %d", &n, &steps), 2);
     ck_assert(n == 8 && steps == 40);
-    float p[8], g[8], want[8];
+    float p[8], g[8], want[8], target[8] = {0}, follows[8] = {0};
     struct adam a;
     adam_init(&a, (size_t)n, 1e-3);
     read_line(f, p, n);
     for (int s = 0; s < steps; s++) {
         read_line(f, g, n);
         read_line(f, want, n);
-        adam_step(&a, p, g);
+        adam_step(&a, p, g, target, 0.01f);
+        for (int i = 0; i < n; i++) {
+            follows[i] += 0.01f * (p[i] - follows[i]);
+            ck_assert(fabsf(target[i] - follows[i]) <= 1e-6f);
+        }
         for (int i = 0; i < n; i++)
             ck_assert_msg(fabsf(p[i] - want[i]) <= 2e-6f * fmaxf(1, fabsf(want[i])), "step %d, %d: %.9g, not %.9g",
                           s, i, (double)p[i], (double)want[i]);

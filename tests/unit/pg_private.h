@@ -57,6 +57,8 @@ static inline pid_t pg_spawn(const struct pg *p, const char *program, const char
     const struct passwd *u = getpwnam("postgres");
     if (getuid() == 0 && (initgroups(u->pw_name, u->pw_gid) < 0 || setgid(u->pw_gid) < 0 || setuid(u->pw_uid) < 0))
         _exit(126);
+    if (chdir("/") < 0) /* the user may not be let into the present folder, which initdb wants */
+        _exit(126);
     prctl(PR_SET_PDEATHSIG, SIGQUIT);
     if (chdir("/") < 0 || !freopen("/dev/null", "r", stdin) || !freopen("/dev/null", "w", stdout) ||
         !freopen("/dev/null", "w", stderr))
