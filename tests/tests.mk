@@ -14,7 +14,12 @@ $(B)/train-demo: $(call obj,$(TRAINER) $(WORKER) $(PROTO) $(COMMON))
 	@echo "  LD $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_WORKER) $(LIBS_PROTO) $(LIBS_COMMON)
 
-test: needs check $(PROGRAMS) $(UNIT_BINS) $(B)/train-demo ## all tests: structure, units, integration, fuzzers for a few seconds
+TOOL_BINS := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c))
+$(B)/tests/tools/%: $(B)/tests/tools/%.o $(EVERYTHING)
+	@echo "  LD $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
+
+test: needs check $(PROGRAMS) $(UNIT_BINS) $(TOOL_BINS) $(B)/train-demo ## all tests: structure, units, integration, fuzzers for a few seconds
 	@B=$(B) sh tests/run $(if $(T),$(T),unit integration fuzz)
 check-unit: $(UNIT_BINS) ## unit tests alone; T=NAME for one file's
 	@B=$(B) sh tests/run $(if $(T),$(T),unit)

@@ -35,7 +35,8 @@ int file_read(const char *path, uint64_t most, struct buf *out, struct err *e)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return err_set(e, errno == ENOENT ? ERR_NOTFOUND : ERR_IO, "could not open \"%s\": %s", path, strerror(errno));
+        return err_set(e, errno == ENOENT ? ERR_NOTFOUND : ERR_IO, "could not open \"%s\": %s", path,
+                       strerror(errno));
     struct stat st;
     int rc;
     if (fstat(fd, &st) < 0)
@@ -96,7 +97,8 @@ int file_mkdirs(const char *path, struct err *e)
             continue;
         char was = *s;
         *s = 0;
-        if (mkdir(p, 0777) < 0 && errno != EEXIST)
+        struct stat st;
+        if (mkdir(p, 0777) < 0 && (errno != EEXIST || (stat(p, &st) == 0 && !S_ISDIR(st.st_mode))))
             rc = err_set(e, ERR_IO, "could not make folder \"%s\": %s", p, strerror(errno));
         *s = was;
         if (!was)

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -240,9 +241,12 @@ static enum MHD_Result begin(struct http *h, struct MHD_Connection *c, const cha
     if (!r->status)
         r->route = route_find(r, method, path);
     const char *length = header(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    if (!length || strtoull(length, NULL, 10) <= REQUEST_MAX_BODY || (r->route && r->route->feed))
+    uint64_t most = r->route && r->route->feed ? STREAM_MAX_BYTES : REQUEST_MAX_BODY;
+    char why[64];
+    if (!length || strtoull(length, NULL, 10) <= most)
         return MHD_YES;
-    refuse(r, 413, "the body may be at most 1048576 bytes");
+    snprintf(why, sizeof(why), "the body may be at most %" PRIu64 " bytes", most);
+    refuse(r, 413, why);
     return send_answer(r);
 }
 

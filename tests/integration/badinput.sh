@@ -77,7 +77,6 @@ equal "searches that came of it" "[]" "$(e search list --format json)"
 # --- frames: each row is what a worker sends, in hexadecimal, frames parted by spaces, and the reason in the log ---
 
 said() { sed -n "s/.*bad message worker=$1 count=[0-9]* reason=\"\(.*\)\"$/\1/p" "$dir/log/espalierd.log"; }
-name() { echo "mallory-$1"; }
 grep -v '^#' "$frames" | grep . >rows
 n=$(wc -l <rows)
 # Ten bad messages and the coordinator listens no more, so every nine have a worker of their own.
@@ -103,3 +102,17 @@ equal "health" '{"status": "ok", "database": true, "queued": 0}' "$(curl -sS -m 
 up --workers 2
 id=$(e search start good.yaml 2>/dev/null)
 finish "$id" 60
+
+say "what only a worker can see ends the search with its reason"
+failed() {
+    await 30 over "$id" || fail "search $id is $(state_of "$id")"
+    equal "state of search $id" failed "$(state_of "$id")"
+    equal "reason of search $id" "$1" "$(sql "select reason from espalier.searches where id = $id")"
+}
+id=$(e search start good.yaml --set split.reward=9900 2>/dev/null)
+failed "profile failed: split wants 9900 reward and 200 calibrate images, the training set has 10000"
+rm -rf data && mkdir data
+for f in data_batch_1 data_batch_2 data_batch_3 data_batch_4 data_batch_5 test_batch; do echo short >data/$f.bin; done
+sed 's,^data: .*,data: {kind: cifar10\, path: data},' good.yaml >bad.yaml
+id=$(e search start bad.yaml 2>/dev/null)
+failed 'profile failed: data file "data_batch_1.bin": 6 bytes, expected 30730000'

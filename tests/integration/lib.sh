@@ -104,6 +104,7 @@ cleanup() {
     trap - EXIT
     trap '' INT TERM HUP
     set +e
+    cd / # not to be found among those who stand in $tmp
     if [ $rc != 0 ] && [ $rc != 77 ]; then
         for f in "$tmp"/*/log/*.log; do [ -s "$f" ] && echo "== $f" && tail -n 15 "$f"; done
     fi

@@ -1,6 +1,6 @@
 /*
- * frames - a worker that sends rubbish: says hello under a name (or doesn't), sends what stdin has, then a beat, and
- * waits for its answer.
+ * frames - a worker that sends rubbish: says hello under a name (or doesn't), sends what stdin has, then a beat,
+ * and waits for its answer.
  *
  *   frames --connect tcp://127.0.0.1:7411 [--name NAME] <LINES
  *
@@ -90,7 +90,8 @@ int main(int argc, char **argv)
     zmq_setsockopt(sock, ZMQ_LINGER, &linger, sizeof(linger));
     zmq_connect(sock, endpoint);
     if (name) {
-        hello.u.hello = (struct msg_hello){.version = PROTO_VERSION, .cpu = "none", .kernels = "none", .threads = 1};
+        hello.u.hello =
+            (struct msg_hello){.version = PROTO_VERSION, .cpu = "none", .kernels = "none", .threads = 1};
         snprintf(hello.u.hello.name, sizeof(hello.u.hello.name), "%s", name);
         send_message(sock, &hello);
     }

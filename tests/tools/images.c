@@ -46,7 +46,8 @@ int main(int argc, char **argv)
     }
     struct dataset d;
     struct err e;
-    if (!file || dataset_load(&d, DATA_SYNTHETIC, strcmp(split, "train") ? SPLIT_TEST : SPLIT_TRAIN, NULL, seed, &e) < 0) {
+    if (!file ||
+        dataset_load(&d, DATA_SYNTHETIC, strcmp(split, "train") ? SPLIT_TEST : SPLIT_TRAIN, NULL, seed, &e) < 0) {
         fprintf(stderr, "usage: images [--split test|train] [--seed N] [--mean M] [--std S] -o FILE\n");
         return 2;
     }
