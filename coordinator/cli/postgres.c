@@ -295,12 +295,14 @@ int postgres_start(const struct place *p, char **conninfo, bool *started, struct
             rc = launch(&c, &pr, e);
         *started = rc == 0;
     }
+    bool launched = rc == 0;
     if (rc == 0)
         rc = wait_accepts(&c, &pr, e);
     /* Of a server that was killed, processes live on for a moment and keep its memory in use. */
-    for (int i = 0; rc == ERR_IO && *started && !process_alive(&pr) && i < AGAIN; i++) {
+    for (int i = 0; launched && rc == ERR_IO && !process_alive(&pr) && i < AGAIN; i++) {
         clock_sleep_ns(NS_PER_S / 2);
         rc = launch(&c, &pr, e);
+        *started = rc == 0;
         if (rc == 0)
             rc = wait_accepts(&c, &pr, e);
     }

@@ -64,7 +64,9 @@ digest=$(e digest "$id")
 say "everything killed in the middle of a search"
 id=$(start "$tmp/spec.yaml")
 await 30 has_evaluated "$id" 3 || fail "search $id doesn't begin"
-for p in $(pids); do kill -9 "$p"; done
+before=$(pids)
+for p in $before; do kill -9 "$p"; done
+for p in $before; do await 5 gone "$p" || fail "process $p outlives kill -9"; done
 up
 finish "$id" 60
 equal "digest" "$digest" "$(e digest "$id")"
