@@ -190,6 +190,19 @@ static int take_cut(const struct spec_tree *t, struct spec *s, struct err *e)
     return rc;
 }
 
+/* Both are carved from the training set, without overlap. */
+static int take_split(const struct spec_tree *t, struct spec *s, struct err *e)
+{
+    int rc = take_small("split.reward", t->split.reward, 1, 1000000, &s->reward, e);
+    if (rc == 0)
+        rc = take_small("split.calibrate", t->split.calibrate, 10, 1000000, &s->calibrate, e);
+    int most = data_kind_images(s->data);
+    if (rc == 0 && most > 0 && s->reward + s->calibrate > most)
+        rc = err_set(e, ERR_INVALID, "spec: split.reward %d and split.calibrate %d: %s has %d training images",
+                     s->reward, s->calibrate, data_kind_name(s->data), most);
+    return rc;
+}
+
 /* Fine-tuning has its own release; its keys are known, but only "none" can be asked for. */
 static int take_epochs(const char *key, const char *text, struct err *e)
 {
@@ -234,9 +247,7 @@ static int read_tree(const struct spec_tree *t, struct spec *s, struct err *e)
     if (rc == 0)
         rc = take_normalize(t, s, e);
     if (rc == 0)
-        rc = take_small("split.reward", t->split.reward, 1, 1000000, &s->reward, e);
-    if (rc == 0)
-        rc = take_small("split.calibrate", t->split.calibrate, 10, 1000000, &s->calibrate, e);
+        rc = take_split(t, s, e);
     if (rc == 0)
         rc = take_budgets(t, s, e);
     if (rc == 0)

@@ -11,12 +11,21 @@ static const char *const data_kinds[DATA_KINDS] = {
     [DATA_SYNTHETIC] = "synthetic",
 };
 
-static const char *const files[DATA_KINDS][RECIPE_MAX_FILES + 1] = {
-    [DATA_CIFAR10] = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin",
-                      "test_batch.bin"},
-    [DATA_CIFAR100] = {"train.bin", "test.bin"},
-    [DATA_IDX] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"},
+static const struct set_file files[DATA_KINDS][2][RECIPE_MAX_FILES + 1] = {
+    /* [test] */
+    [DATA_CIFAR10] = {{{"data_batch_1.bin", 30730000},
+                       {"data_batch_2.bin", 30730000},
+                       {"data_batch_3.bin", 30730000},
+                       {"data_batch_4.bin", 30730000},
+                       {"data_batch_5.bin", 30730000}},
+                      {{"test_batch.bin", 30730000}}},
+    [DATA_CIFAR100] = {{{"train.bin", 153700000}}, {{"test.bin", 30740000}}},
+    [DATA_IDX] = {{{"train-images-idx3-ubyte", 0}, {"train-labels-idx1-ubyte", 0}},
+                  {{"t10k-images-idx3-ubyte", 0}, {"t10k-labels-idx1-ubyte", 0}}},
 };
+
+static const int train_images[DATA_KINDS] = {
+    [DATA_CIFAR10] = 50000, [DATA_CIFAR100] = 50000, [DATA_SYNTHETIC] = 10000};
 
 static const char *const select_kinds[SELECT_KINDS] = {
     [SELECT_GRAM] = "gram",
@@ -46,11 +55,18 @@ bool data_kind_from_name(const char *s, enum data_kind *k)
     return i >= 0;
 }
 
-const char *const *data_kind_files(enum data_kind k)
+const struct set_file *data_kind_files(enum data_kind k, bool test)
 {
     if ((unsigned)k >= DATA_KINDS)
         BUG("data kind %d", (int)k);
-    return files[k];
+    return files[k][test];
+}
+
+int data_kind_images(enum data_kind k)
+{
+    if ((unsigned)k >= DATA_KINDS)
+        BUG("data kind %d", (int)k);
+    return train_images[k];
 }
 
 const char *select_kind_name(enum select_kind k)

@@ -37,8 +37,17 @@ struct recipe {
 
 const char *data_kind_name(enum data_kind k);
 bool data_kind_from_name(const char *s, enum data_kind *k);
-/* Names of all files of a data set, those of the training split first; ends with NULL. Empty for synthetic. */
-const char *const *data_kind_files(enum data_kind k);
+
+/* One of the files that a data set is made of. */
+struct set_file {
+    const char *name;
+    uint64_t bytes; /* the size that it has, 0: any */
+};
+/* The files of a kind's training or test split; the last is followed by one without a name. Synthetic has none. */
+const struct set_file *data_kind_files(enum data_kind k, bool test);
+/* Images of the training split; 0: the files say. */
+int data_kind_images(enum data_kind k);
+
 const char *select_kind_name(enum select_kind k);
 bool select_kind_from_name(const char *s, enum select_kind *k);
 

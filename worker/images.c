@@ -8,16 +8,16 @@
 static int load_split(const struct recipe *r, int split, const struct job_host *host, struct dataset *d,
                       struct err *e)
 {
-    const char *const *names = dataset_files(r->data, split);
+    const struct set_file *set = data_kind_files(r->data, split == SPLIT_TEST);
     const char *paths[RECIPE_MAX_FILES];
     int n = 0;
-    for (; names && names[n]; n++) {
+    for (; set[n].name; n++) {
         const struct data_file *f = NULL;
         for (int i = 0; i < r->n_files && !f; i++)
-            if (strcmp(r->files[i].name, names[n]) == 0)
+            if (strcmp(r->files[i].name, set[n].name) == 0)
                 f = &r->files[i];
         if (!f)
-            return err_set(e, ERR_INVALID, "the search has no data file \"%s\"", names[n]);
+            return err_set(e, ERR_INVALID, "the search has no data file \"%s\"", set[n].name);
         int rc = host->blob(host->arg, &f->hash, f->size, f->name, data_kind_name(r->data), &paths[n], e);
         if (rc < 0)
             return rc;

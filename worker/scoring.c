@@ -150,11 +150,11 @@ static int parse(struct scoring *s, int argc, char **argv, struct err *e)
 
 static int load_data(const struct scoring *s, struct dataset *d, struct err *e)
 {
-    const char *const *names = dataset_files(s->kind, s->split);
+    const struct set_file *files = data_kind_files(s->kind, s->split == SPLIT_TEST);
     const char *paths[RECIPE_MAX_FILES];
     int n = 0;
-    for (; names[n]; n++)
-        paths[n] = file_join(s->path, names[n]);
+    for (; files[n].name; n++)
+        paths[n] = file_join(s->path, files[n].name);
     int rc = dataset_load(d, s->kind, s->split, paths, (uint64_t)s->seed, e);
     for (int i = 0; i < n; i++)
         free((char *)paths[i]);

@@ -1,4 +1,5 @@
 /* `espalier search start`: everything that can be wrong is found here, before anything is sent. */
+#include <inttypes.h>
 #include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
@@ -86,6 +87,16 @@ static int add_file(struct order *o, const char *dir, const char *name, const ch
     return rc;
 }
 
+static int add_data_file(struct order *o, const char *folder, const struct set_file *f, struct err *e)
+{
+    int rc = add_file(o, folder, f->name, f->name, e);
+    uint64_t bytes = rc == 0 ? o->files[o->n - 1].file.size : 0;
+    if (rc == 0 && f->bytes && bytes != f->bytes)
+        rc = err_set(e, ERR_INVALID, "data file \"%s\": %" PRIu64 " bytes, expected %" PRIu64, f->name, bytes,
+                     f->bytes);
+    return rc;
+}
+
 static int add_data(struct order *o, const char *dir, struct err *e)
 {
     int rc = 0;
@@ -94,8 +105,9 @@ static int add_data(struct order *o, const char *dir, struct err *e)
     char *folder = file_join(dir, o->spec.data_path);
     for (size_t n = strlen(folder); n > 1 && folder[n - 1] == '/'; n--)
         folder[n - 1] = 0;
-    for (const char *const *name = data_kind_files(o->spec.data); rc == 0 && *name; name++)
-        rc = add_file(o, folder, *name, *name, e);
+    for (int test = 0; test < 2; test++)
+        for (const struct set_file *f = data_kind_files(o->spec.data, test); rc == 0 && f->name; f++)
+            rc = add_data_file(o, folder, f, e);
     free(folder);
     return rc < 0 ? err_wrap(e, "data.path \"%s\"", o->spec.data_path) : 0;
 }

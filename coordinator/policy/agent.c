@@ -69,8 +69,8 @@ struct agent *agent_new(int S, double pull, struct rng *r)
     memcpy(a->critic_target.p, a->critic.p, a->critic.n * sizeof *a->critic.p);
     adam_init(&a->actor_adam, a->actor.n, RATE_ACTOR);
     adam_init(&a->critic_adam, a->critic.n, RATE_CRITIC);
-    trace_init(&a->actor_trace, AGENT_BATCH, AGENT_HIDDEN);
-    trace_init(&a->critic_trace, AGENT_BATCH, AGENT_HIDDEN);
+    trace_init(&a->actor_trace, AGENT_BATCH, S, AGENT_HIDDEN);
+    trace_init(&a->critic_trace, AGENT_BATCH, S + 1, AGENT_HIDDEN);
     a->grad = floats(a->critic.n, 1);
     a->sa = floats(AGENT_BATCH, (size_t)S + 1);
     a->y = floats(AGENT_BATCH, 1);

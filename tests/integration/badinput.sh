@@ -109,10 +109,27 @@ failed() {
     equal "state of search $id" failed "$(state_of "$id")"
     equal "reason of search $id" "$1" "$(sql "select reason from espalier.searches where id = $id")"
 }
-id=$(e search start good.yaml --set split.reward=9900 2>/dev/null)
-failed "profile failed: split wants 9900 reward and 200 calibrate images, the training set has 10000"
 rm -rf data && mkdir data
+{ printf '\0\0\010\003\0\0\0\024\0\0\0\034\0\0\0\034' && head -c 15680 /dev/zero; } >data/train-images-idx3-ubyte # 20 of 28 x 28
+{ printf '\0\0\010\001\0\0\0\024' && head -c 20 /dev/zero; } >data/train-labels-idx1-ubyte
+cp data/train-images-idx3-ubyte data/t10k-images-idx3-ubyte
+cp data/train-labels-idx1-ubyte data/t10k-labels-idx1-ubyte
+sed 's,^data: .*,data: {kind: idx\, path: data},' good.yaml >idx.yaml
+id=$(e search start idx.yaml 2>/dev/null)
+failed "profile failed: normalize has 3 numbers for mean and std, the images have 1 channels"
+sed -i '/^normalize/d' idx.yaml
+id=$(e search start idx.yaml 2>/dev/null)
+failed "profile failed: split wants 500 reward and 200 calibrate images, the training set has 20"
+
+say "and what the command line can see ends it before it begins"
+refused() { # LINE OPTION...
+    line=$1
+    shift
+    if e search start "$@" >out 2>err; then fail "search start $*"; fi
+    equal "search start $*" "$line" "$(tail -n 1 err)"
+}
+refused "espalier: good.yaml with --set: spec: split.reward 9900 and split.calibrate 200: synthetic has 10000 training images" \
+    good.yaml --set split.reward=9900
 for f in data_batch_1 data_batch_2 data_batch_3 data_batch_4 data_batch_5 test_batch; do echo short >data/$f.bin; done
 sed 's,^data: .*,data: {kind: cifar10\, path: data},' good.yaml >bad.yaml
-id=$(e search start bad.yaml 2>/dev/null)
-failed 'profile failed: data file "data_batch_1.bin": 6 bytes, expected 30730000'
+refused 'espalier: data.path "data": data file "data_batch_1.bin": 6 bytes, expected 30730000' bad.yaml

@@ -27,8 +27,8 @@ static void leave(void)
     static const enum data_kind kinds[] = {DATA_CIFAR10, DATA_CIFAR100, DATA_IDX};
     for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++)
         for (int split = 0; split < SPLITS; split++)
-            for (const char *const *f = dataset_files(kinds[k], split); *f; f++) {
-                char *path = file_join(dir, *f);
+            for (const struct set_file *f = data_kind_files(kinds[k], split == SPLIT_TEST); f->name; f++) {
+                char *path = file_join(dir, f->name);
                 remove(path);
                 free(path);
             }
@@ -50,11 +50,11 @@ static void put(const char *name, off_t size, off_t at, const void *bytes, size_
 
 static int load(struct dataset *d, const char *folder, enum data_kind kind, int split, struct err *e)
 {
-    const char *const *names = dataset_files(kind, split);
+    const struct set_file *set = data_kind_files(kind, split == SPLIT_TEST);
     char *paths[MOST_FILES] = {0};
     int n = 0;
-    for (; names[n]; n++)
-        paths[n] = file_join(folder, names[n]);
+    for (; set[n].name; n++)
+        paths[n] = file_join(folder, set[n].name);
     int rc = dataset_load(d, kind, split, (const char *const *)paths, 1, e);
     while (n > 0)
         free(paths[--n]);

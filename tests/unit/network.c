@@ -43,7 +43,7 @@ START_TEST(gradients_are_slopes)
     float x[N * D], c[N], y[N], dx[N], *dp;
     rng_init(&r, 3, "gradient", 0);
     network_init(&w, D, H);
-    trace_init(&t, N, H);
+    trace_init(&t, N, D, H);
     dp = xcalloc(w.n, sizeof *dp);
     for (size_t i = 0; i < w.n; i++)
         w.p[i] = (float)(0.5 * rng_normal(&r));
@@ -73,37 +73,96 @@ START_TEST(gradients_are_slopes)
 }
 END_TEST
 
-/* The network once more, one unit after the other. */
-START_TEST(forward_is_its_naive_twin)
+struct twin {
+    double *h1, *h2, *d1, *d2; /* (H) */
+    double *dp;                /* (n) */
+};
+
+/* The network once more, in double, one row and one unit after the other: its output, its slope in the last input,
+ * and what dy times the output adds to the gradients. */
+static double twin_row(struct twin *t, const struct network *w, const float *x, double dy, double *dx)
 {
+    const int h = w->H, d = w->D;
+    const size_t w2 = (size_t)h * (size_t)d + (size_t)h, w3 = w2 + (size_t)h * (size_t)h + (size_t)h;
+    const float *p1 = w->p, *b1 = p1 + h * d, *p2 = w->p + w2, *b2 = p2 + h * h, *p3 = w->p + w3;
+    double y = (double)p3[h];
+    for (int k = 0; k < h; k++) {
+        t->h1[k] = (double)b1[k];
+        for (int i = 0; i < d; i++)
+            t->h1[k] += (double)p1[k * d + i] * (double)x[i];
+        t->h1[k] = fmax(t->h1[k], 0);
+    }
+    for (int k = 0; k < h; k++) {
+        t->h2[k] = (double)b2[k];
+        for (int i = 0; i < h; i++)
+            t->h2[k] += (double)p2[i * h + k] * t->h1[i];
+        t->h2[k] = fmax(t->h2[k], 0);
+        t->d2[k] = t->h2[k] > 0 ? (double)p3[k] : 0;
+        y += (double)p3[k] * t->h2[k];
+        t->dp[w3 + (size_t)k] += dy * t->h2[k];
+        t->dp[w3 - (size_t)h + (size_t)k] += dy * t->d2[k];
+    }
+    t->dp[w3 + (size_t)h] += dy;
+    *dx = 0;
+    for (int i = 0; i < h; i++) {
+        t->d1[i] = 0;
+        for (int k = 0; k < h; k++) {
+            t->d1[i] += t->h1[i] > 0 ? (double)p2[i * h + k] * t->d2[k] : 0;
+            t->dp[w2 + (size_t)(i * h + k)] += dy * t->h1[i] * t->d2[k];
+        }
+        *dx += t->d1[i] * (double)p1[i * d + d - 1];
+        t->dp[h * d + i] += dy * t->d1[i];
+        for (int j = 0; j < d; j++)
+            t->dp[i * d + j] += dy * t->d1[i] * (double)x[j];
+    }
+    return y;
+}
+
+/* Sizes whose products OpenBLAS gets whole, and in pieces with and without a rest. */
+static const int sizes[][3] = {{N, D, H}, {1, 1, 1}, {1, 10, 300}, {64, 10, 300}, {64, 11, 288}, {67, 3, 301}};
+
+START_TEST(network_is_its_naive_twin)
+{
+    const int n = sizes[_i][0], d = sizes[_i][1], h = sizes[_i][2];
     struct rng r;
     struct network w;
     struct trace t;
-    float x[N * D], y[N];
-    rng_init(&r, 4, "forward", 0);
-    network_init(&w, D, H);
-    trace_init(&t, N + 3, H);
-    network_draw(&w, &r);
-    for (int i = 0; i < N * D; i++)
+    struct twin twin;
+    rng_init(&r, 4, "twin", (uint64_t)_i);
+    network_init(&w, d, h);
+    trace_init(&t, n + 3, d, h);
+    for (size_t i = 0; i < w.n; i++)
+        w.p[i] = (float)(rng_normal(&r) / sqrt(h));
+    float *x = xcalloc((size_t)(n * d), sizeof *x), *dp = xcalloc(w.n, sizeof *dp);
+    float *y = xcalloc((size_t)n, sizeof *y), *dy = xcalloc((size_t)n, sizeof *y),
+          *dx = xcalloc((size_t)n, sizeof *y);
+    double **rooms[] = {&twin.h1, &twin.h2, &twin.d1, &twin.d2};
+    for (int i = 0; i < 4; i++)
+        *rooms[i] = xcalloc((size_t)h, sizeof(double));
+    twin.dp = xcalloc(w.n, sizeof(double));
+    for (int i = 0; i < n * d; i++)
         x[i] = (float)rng_normal(&r);
-    network_forward(&w, y, x, N, &t);
-    const float *w1 = w.p, *b1 = w1 + H * D, *w2 = b1 + H, *b2 = w2 + H * H, *w3 = b2 + H, *b3 = w3 + H;
-    for (int n = 0; n < N; n++) {
-        double h1[H], h2[H], out = (double)*b3;
-        for (int k = 0; k < H; k++) {
-            h1[k] = (double)b1[k];
-            for (int i = 0; i < D; i++)
-                h1[k] += (double)w1[k * D + i] * (double)x[n * D + i];
-            h1[k] = fmax(h1[k], 0);
-        }
-        for (int k = 0; k < H; k++) {
-            h2[k] = (double)b2[k];
-            for (int i = 0; i < H; i++)
-                h2[k] += (double)w2[i * H + k] * h1[i];
-            out += (double)w3[k] * fmax(h2[k], 0);
-        }
-        ck_assert_double_eq_tol((double)y[n], out, 1e-6);
+    for (int i = 0; i < n; i++)
+        dy[i] = (float)rng_normal(&r);
+
+    network_forward(&w, y, x, n, &t);
+    network_backward(&w, dp, dy, x, n, &t);
+    network_slope(&w, dx, x, n, &t);
+    for (int i = 0; i < n; i++) {
+        double slope_i;
+        ck_assert_double_eq_tol((double)y[i], twin_row(&twin, &w, x + i * d, (double)dy[i], &slope_i), 1e-5);
+        ck_assert_double_eq_tol((double)dx[i], slope_i, 1e-5);
     }
+    for (size_t i = 0; i < w.n; i++)
+        ck_assert_double_eq_tol((double)dp[i], twin.dp[i], 1e-4);
+    for (int i = 0; i < 4; i++)
+        free(*rooms[i]);
+    free(twin.dp);
+    free(x);
+    free(dp);
+    free(y);
+    free(dy);
+    free(dx);
     trace_release(&t);
     network_release(&w);
 }
@@ -224,7 +283,7 @@ int main(void)
     TCase *t = tcase_create("network");
     tcase_set_timeout(t, 60);
     tcase_add_test(t, gradients_are_slopes);
-    tcase_add_test(t, forward_is_its_naive_twin);
+    tcase_add_loop_test(t, network_is_its_naive_twin, 0, (int)(sizeof sizes / sizeof *sizes));
     tcase_add_test(t, adam_walks_as_pytorchs);
     tcase_add_test(t, agent_learns_a_bandit);
     tcase_add_test(t, agent_goes_on_from_its_bytes);

@@ -76,6 +76,8 @@ static const struct {
     {G "normalize: {mean: [0x10], std: [1]}\n", "spec: normalize.mean \"0x10\": must be a number"},
     {G "split: {reward: 0}\n", "spec: split.reward 0: must be 1 to 1000000"},
     {G "split: {calibrate: 9}\n", "spec: split.calibrate 9: must be 10 to 1000000"},
+    {G "split: {reward: 9000, calibrate: 2000}\n",
+     "spec: split.reward 9000 and split.calibrate 2000: synthetic has 10000 training images"},
     {G "split: {reward: 5000.5}\n", "spec: split.reward \"5000.5\": must be a whole number"},
     {H S, "spec: budgets is missing: such as budgets: {flops: [0.5]}"},
     {H S "budgets: {flops: [1.5]}\n", "spec: budgets.flops 1.5: must be over 0 and at most 1"},

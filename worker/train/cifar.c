@@ -34,10 +34,10 @@ static int take_records(struct dataset *d, const struct layout *l, const char *n
 int cifar_load(struct dataset *d, enum data_kind kind, int split, const char *const *paths, struct err *e)
 {
     const struct layout *l = kind == DATA_CIFAR100 ? &cifar100 : &cifar10;
-    const char *const *names = dataset_files(kind, split);
+    const struct set_file *set = data_kind_files(kind, split == SPLIT_TEST);
     int records = l->records[split], files = 0, rc = 0;
     struct buf bytes = {0};
-    while (names[files])
+    while (set[files].name)
         files++;
     *d = (struct dataset){.C = CHANNELS, .H = SIDE, .W = SIDE, .n_classes = l->classes};
     d->pixels = mem_alloc((size_t)files * (size_t)records, PIXELS);
@@ -46,9 +46,9 @@ int cifar_load(struct dataset *d, enum data_kind kind, int split, const char *co
         return err_set(e, ERR_NOMEM, "no memory for %d images of %d bytes", files * records, PIXELS);
     for (int i = 0; i < files && rc == 0; i++) {
         buf_clear(&bytes);
-        rc = datafile_read(names[i], paths[i], (uint64_t)records * (uint64_t)(l->label_bytes + PIXELS), &bytes, e);
+        rc = datafile_read(set[i].name, paths[i], set[i].bytes, &bytes, e);
         if (rc == 0)
-            rc = take_records(d, l, names[i], bytes.p, records, e);
+            rc = take_records(d, l, set[i].name, bytes.p, records, e);
     }
     buf_release(&bytes);
     return rc;

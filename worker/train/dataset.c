@@ -8,21 +8,6 @@
 #include "worker/train/idx.h"
 #include "worker/train/synthetic.h"
 
-const char *const *dataset_files(enum data_kind kind, int split)
-{
-    static const char *const files[DATA_KINDS][SPLITS][6] = {
-        [DATA_CIFAR10] = {[SPLIT_TRAIN] = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin",
-                                           "data_batch_4.bin", "data_batch_5.bin"},
-                          [SPLIT_TEST] = {"test_batch.bin"}},
-        [DATA_CIFAR100] = {[SPLIT_TRAIN] = {"train.bin"}, [SPLIT_TEST] = {"test.bin"}},
-        [DATA_IDX] = {[SPLIT_TRAIN] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte"},
-                      [SPLIT_TEST] = {"t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"}},
-    };
-    if ((unsigned)kind >= DATA_KINDS || (unsigned)split >= SPLITS)
-        BUG("data kind %d, split %d", (int)kind, split);
-    return files[kind][split];
-}
-
 int dataset_load(struct dataset *d, enum data_kind kind, int split, const char *const *paths, uint64_t seed,
                  struct err *e)
 {

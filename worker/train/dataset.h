@@ -23,10 +23,7 @@ struct dataset {
     uint8_t *labels; /* (n) */
 };
 
-/* Names of the files that a split of a kind is made of, in order; NULL-terminated static list. Synthetic has none. */
-const char *const *dataset_files(enum data_kind kind, int split);
-
-/* paths: one for each of dataset_files(kind, split), in order. `seed` matters to synthetic alone. */
+/* paths: one for each of the split's data_kind_files, in order. `seed` matters to synthetic alone. */
 MUST_CHECK int dataset_load(struct dataset *d, enum data_kind kind, int split, const char *const *paths, uint64_t seed,
                             struct err *e);
 void dataset_release(struct dataset *d);

@@ -67,17 +67,17 @@ static int classes_of(const uint8_t *labels, int n)
 
 int idx_load(struct dataset *d, int split, const char *const *paths, struct err *e)
 {
-    const char *const *names = dataset_files(DATA_IDX, split);
+    const struct set_file *files = data_kind_files(DATA_IDX, split == SPLIT_TEST);
     struct idx images = {0}, labels = {0};
     *d = (struct dataset){.C = 1};
-    int rc = idx_read(&images, names[0], paths[0], 3, e);
+    int rc = idx_read(&images, files[0].name, paths[0], 3, e);
     if (rc == 0)
-        rc = idx_read(&labels, names[1], paths[1], 1, e);
+        rc = idx_read(&labels, files[1].name, paths[1], 1, e);
     if (rc < 0)
         goto out;
     if (images.dim[0] != labels.dim[0]) {
         rc = err_set(e, ERR_INVALID, "data file \"%s\": %" PRIu32 " labels, but \"%s\" has %" PRIu32 " images",
-                     names[1], labels.dim[0], names[0], images.dim[0]);
+                     files[1].name, labels.dim[0], files[0].name, images.dim[0]);
         goto out;
     }
     d->n = (int)images.dim[0];

@@ -111,7 +111,7 @@ static void scene_paint(const struct scene *s, struct rng *r, uint8_t *pixels)
 
 int synthetic_draw(struct dataset *d, int split, uint64_t seed, struct err *e)
 {
-    int n = split == SPLIT_TRAIN ? SYNTHETIC_TRAIN : SYNTHETIC_TEST;
+    int n = split == SPLIT_TRAIN ? data_kind_images(DATA_SYNTHETIC) : SYNTHETIC_TEST;
     *d = (struct dataset){.n = n, .C = CHANNELS, .H = SIDE, .W = SIDE, .n_classes = CLASSES};
     d->pixels = mem_alloc((size_t)n, CHANNELS * AREA);
     d->labels = mem_alloc((size_t)n, 1);

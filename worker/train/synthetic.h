@@ -12,7 +12,7 @@
 
 #include "worker/train/dataset.h"
 
-enum { SYNTHETIC_TRAIN = 10000, SYNTHETIC_TEST = 2000 };
+enum { SYNTHETIC_TEST = 2000 }; /* images; of the training split: data_kind_images */
 
 /* Image i of a split has label i % 10 and depends on (seed, split, i) alone. On failure the caller releases `d`. */
 MUST_CHECK int synthetic_draw(struct dataset *d, int split, uint64_t seed, struct err *e);
