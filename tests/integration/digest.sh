@@ -2,9 +2,10 @@
 # and of a worker, three times each on the way, and while a worker is added and others are removed.
 cd "$(dirname "$0")/../.." && . tests/integration/lib.sh
 
-episodes=36
+episodes=48
 model
-spec 2000 500 $episodes >"$tmp/spec.yaml"
+# Many images, so that there is time to kill in between on a fast machine.
+spec 7000 2500 $episodes >"$tmp/spec.yaml"
 
 # killed PROGRAM: kills it in the middle of the search and starts it again
 killed() {
