@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "common/base/mem.h"
-#include "coordinator/policy/wide.h"
+#include "common/base/wide.h"
 
 void adam_init(struct adam *a, size_t n, double rate)
 {

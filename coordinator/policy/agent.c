@@ -8,7 +8,7 @@
 #include "common/base/mem.h"
 #include "coordinator/policy/adam.h"
 #include "coordinator/policy/network.h"
-#include "coordinator/policy/wide.h"
+#include "common/base/wide.h"
 
 #define RATE_ACTOR  1e-4
 #define RATE_CRITIC 1e-3

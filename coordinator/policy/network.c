@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
-#include "coordinator/policy/wide.h"
+#include "common/base/wide.h"
 
 /* Where each layer's parameters lie in the block. */
 struct layers {

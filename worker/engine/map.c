@@ -1,7 +1,7 @@
 #include "worker/engine/map.h"
 
 #include "common/base/mem.h"
-#include "worker/engine/simd.h"
+#include "common/base/wide.h"
 
 int map_new(struct map *map, const struct layout *l, struct act act, struct err *e)
 {
@@ -35,7 +35,7 @@ static inline float clamp(float v, float lo, float hi)
 }
 
 /* A panel of single channels: n pixels share their numbers. */
-SIMD_CLONES
+WIDE
 static void run_plane(float *y, const float *x, const float *r, size_t n, float m, float a, float b, float lo,
                       float hi)
 {
@@ -51,7 +51,7 @@ static void run_plane(float *y, const float *x, const float *r, size_t n, float 
 }
 
 /* Panels of 16 channels, whose numbers stay in registers. */
-SIMD_CLONES
+WIDE
 static void run_16(float *y, const float *x, const float *r, size_t n, const float *m, const float *a,
                    const float *b, const float *lo, const float *hi)
 {
@@ -77,7 +77,7 @@ static void run_16(float *y, const float *x, const float *r, size_t n, const flo
 }
 
 /* Panels of any width. */
-SIMD_CLONES
+WIDE
 static void run_lanes(float *y, const float *x, const float *r, size_t n, int lanes, const float *m, const float *a,
                       const float *b, const float *lo, const float *hi)
 {

@@ -1,13 +1,13 @@
 #include "worker/engine/mean.h"
 
-#include "worker/engine/simd.h"
+#include "common/base/wide.h"
 
 #define VEC 16 /* channels at a time */
 
 /* Sums in rows of floats first, then in double: long images lose nothing. */
 #define ROWS 256
 
-SIMD_CLONES
+WIDE
 static void mean_lanes(float *y, const float *x, size_t n, int lanes, size_t stride)
 {
     double total[VEC] = {0};
@@ -25,7 +25,7 @@ static void mean_lanes(float *y, const float *x, size_t n, int lanes, size_t str
         y[k] = (float)(total[k] / (double)n);
 }
 
-SIMD_CLONES
+WIDE
 static float mean_plane(const float *x, size_t n)
 {
     double total = 0;

@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "worker/engine/simd.h"
+#include "common/base/wide.h"
 
 #define CHUNK 64 /* pixels */
 #define VEC   16 /* channels at a time */
@@ -20,7 +20,7 @@ struct chunk {
 };
 
 /* `rows` (<= CHUNK) rows of `lanes` (<= VEC) floats, `stride` apart. */
-SIMD_CLONES
+WIDE
 static void chunk_lanes(struct chunk *c, const float *x, int rows, int lanes, size_t stride)
 {
     float s[VEC] = {0}, d[VEC] = {0}, q[VEC] = {0};
@@ -44,7 +44,7 @@ static void chunk_lanes(struct chunk *c, const float *x, int rows, int lanes, si
 }
 
 /* The same for whole vectors, with the sums in registers. */
-SIMD_CLONES
+WIDE
 static void chunk_vec(struct chunk *c, const float *x, int rows, size_t stride)
 {
     float s[VEC] = {0}, d[VEC] = {0}, q[VEC] = {0};
@@ -68,7 +68,7 @@ static void chunk_vec(struct chunk *c, const float *x, int rows, size_t stride)
 }
 
 /* One channel of a plain value: pixels side by side. */
-SIMD_CLONES
+WIDE
 static void chunk_plane(struct chunk *c, const float *x, int rows)
 {
     float s = 0, d = 0, q = 0;
