@@ -45,8 +45,9 @@ all: $(PROGRAMS) ## build the three programs (default)
 include coordinator/store/schema.mk
 include tests/tests.mk
 
-needs: # names what is missing; installs nothing
-	@m=$$(sh deploy/missing build); [ -z "$$m" ] || { echo "missing: $$m"; echo "as root: apt-get install -y --no-install-recommends $$m"; exit 1; }
+needs-test: KINDS := build test
+needs needs-test: # names what is missing; installs nothing
+	@m=$$(sh deploy/missing $(or $(KINDS),build)); [ -z "$$m" ] || { echo "missing: $$m"; echo "as root: apt-get install -y --no-install-recommends $$m"; exit 1; }
 
 demo: needs $(PROGRAMS) $(B)/train-demo ## train a small model, search with two workers, show the front
 	@B=$(B) sh deploy/walkthrough
@@ -87,4 +88,4 @@ clean: ## remove everything that was built
 	rm -rf build
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile tests/tests.mk | expand -t 20
-.PHONY: all needs demo install clean help FORCE
+.PHONY: all needs needs-test demo install clean help FORCE

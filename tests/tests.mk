@@ -19,7 +19,7 @@ $(B)/tests/tools/%: $(B)/tests/tools/%.o $(EVERYTHING)
 	@echo "  LD $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
-test: needs check $(PROGRAMS) $(UNIT_BINS) $(TOOL_BINS) $(B)/train-demo ## all tests: structure, units, integration, fuzzers for a few seconds
+test: needs-test check $(PROGRAMS) $(UNIT_BINS) $(TOOL_BINS) $(B)/train-demo ## all tests: structure, units, integration, fuzzers for a few seconds
 	@B=$(B) sh tests/run $(if $(T),$(T),unit integration fuzz)
 check-unit: $(UNIT_BINS) ## unit tests alone; T=NAME for one file's
 	@B=$(B) sh tests/run $(if $(T),$(T),unit)
