@@ -41,7 +41,7 @@ obj     = $(patsubst %.c,$(B)/%.o,$(patsubst $(B)/%,%,$(1)))
 
 PROGRAMS := $(B)/espalier $(B)/espalierd $(B)/espalier-worker
 
-all: $(PROGRAMS) ## build the three programs (default)
+all: needs $(PROGRAMS) ## build the three programs (default)
 include coordinator/store/schema.mk
 include tests/tests.mk
 
