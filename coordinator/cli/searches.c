@@ -5,6 +5,7 @@
 #include "coordinator/cli/args.h"
 #include "coordinator/cli/client.h"
 #include "coordinator/cli/format.h"
+#include "coordinator/cli/listing.h"
 #include "coordinator/cli/table.h"
 #include "coordinator/cli/term.h"
 
@@ -42,26 +43,8 @@ static void print_list(const json_t *searches)
 
 int verb_list(struct cli *c, int argc, char **argv, struct err *e)
 {
-    enum format format = FORMAT_TABLE;
-    const char *name = NULL;
-    const struct arg args[] = {{"--format", ARG_TEXT, "table|json", "how (table)", &name, 0, 0}, {0}};
-    const struct usage u = {"search list [--format table|json]", "All searches, the newest first.", args, 0, 0};
-    struct client *cl = NULL;
-    json_t *searches = NULL;
-    int rc = args_parse(c, &u, argc, argv, NULL, e);
-    if (rc == 0)
-        rc = format_parse(c, name, false, &format, e);
-    if (rc == 0)
-        rc = client_open(&cl, c, e);
-    if (rc == 0)
-        rc = client_get(cl, &searches, e, "searches");
-    if (rc == 0 && format == FORMAT_JSON)
-        rc = format_json(searches, e);
-    else if (rc == 0)
-        print_list(searches);
-    json_decref(searches);
-    client_close(cl);
-    return rc;
+    return listing(c, "search list [--format table|json]", "All searches, the newest first.", "searches",
+                   print_list, argc, argv, e);
 }
 
 static int control(struct cli *c, const struct usage *u, const char *what, int argc, char **argv, struct err *e)

@@ -2,9 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "coordinator/cli/args.h"
-#include "coordinator/cli/client.h"
 #include "coordinator/cli/format.h"
+#include "coordinator/cli/listing.h"
 #include "coordinator/cli/table.h"
 #include "coordinator/cli/term.h"
 
@@ -55,25 +54,6 @@ static void print_workers(const json_t *workers)
 
 int verb_workers(struct cli *c, int argc, char **argv, struct err *e)
 {
-    enum format format = FORMAT_TABLE;
-    const char *name = NULL;
-    const struct arg args[] = {{"--format", ARG_TEXT, "table|json", "how (table)", &name, 0, 0}, {0}};
-    const struct usage u = {"workers [--format table|json]", "Who is connected, doing what, at what rate.", args, 0,
-                            0};
-    struct client *cl = NULL;
-    json_t *workers = NULL;
-    int rc = args_parse(c, &u, argc, argv, NULL, e);
-    if (rc == 0)
-        rc = format_parse(c, name, false, &format, e);
-    if (rc == 0)
-        rc = client_open(&cl, c, e);
-    if (rc == 0)
-        rc = client_get(cl, &workers, e, "workers");
-    if (rc == 0 && format == FORMAT_JSON)
-        rc = format_json(workers, e);
-    else if (rc == 0)
-        print_workers(workers);
-    json_decref(workers);
-    client_close(cl);
-    return rc;
+    return listing(c, "workers [--format table|json]", "Who is connected, doing what, at what rate.", "workers",
+                   print_workers, argc, argv, e);
 }
