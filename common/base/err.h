@@ -24,6 +24,7 @@ enum err_code {
     ERR_DB = -8,
     ERR_TIMEOUT = -9,
     ERR_CANCELLED = -10,
+    ERR_DIVERGED = -11, /* a training's numbers went out of hand */
 };
 
 struct err {

@@ -16,9 +16,12 @@
 
 #include "common/model/graph.h"
 
+enum dtype { DTYPE_F32, DTYPE_BF16 }; /* bf16: the upper half of an fp32, rounded to nearest even */
+
 struct layout {
     int N, C, H, W;
     int lanes;
+    enum dtype type;
 };
 
 /* The value of `node` for N images. */
