@@ -17,6 +17,7 @@ int reply_status(enum err_code code)
     case ERR_DB:
     case ERR_TIMEOUT:
     case ERR_CANCELLED:
+    case ERR_DIVERGED:
         return 503;
     }
     return 503;

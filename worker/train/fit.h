@@ -6,6 +6,7 @@
 #ifndef WORKER_TRAIN_FIT_H
 #define WORKER_TRAIN_FIT_H
 
+#include "common/base/buf.h"
 #include "proto/training.h"
 #include "worker/train/score.h"
 
