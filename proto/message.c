@@ -1,5 +1,6 @@
 #include "proto/message.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "common/base/mem.h"
@@ -16,7 +17,7 @@ static void code_task(struct codec *c, struct task_id *t)
     codec_i64(c, "search", &t->search, 1, INT64_MAX);
     codec_i32(c, "episode", &t->episode, -1, INT32_MAX);
     codec_i32(c, "attempt", &t->attempt, 1, INT32_MAX);
-    codec_require(c, (t->kind == TASK_PROFILE) == (t->episode == -1), "episode %d of a task of kind %s", t->episode,
+    codec_require(c, (t->kind == TASK_PROFILE || t->kind == TASK_TRAIN) == (t->episode == -1), "episode %d of a task of kind %s", t->episode,
                   task_kind_name(t->kind));
     codec_close(c);
 }
@@ -116,13 +117,14 @@ static void code_result(struct codec *c, struct msg_result *r)
                   kind);
     codec_require(c, (r->n_groups > 0) == (k == TASK_PROFILE), "%u curves for a task of kind %s", r->n_groups,
                   kind);
-    codec_require(c, r->test.n == 0 || k == TASK_FINAL, "test scores for a task of kind %s", kind);
+    codec_require(c, r->test.n == 0 || k == TASK_FINAL || k == TASK_TRAIN, "test scores for a task of kind %s", kind);
 }
 
 static void code_failed(struct codec *c, struct msg_failed *f)
 {
     code_task(c, &f->task);
     codec_bool(c, "permanent", &f->permanent);
+    codec_bool(c, "diverged", &f->diverged);
     codec_text(c, "reason", f->reason, sizeof(f->reason), 0);
 }
 
@@ -203,9 +205,64 @@ static void code_normalize(struct codec *c, struct recipe *r)
         codec_require(c, r->std[i] > 0, "std %g", r->std[i]);
 }
 
+/* A number in [least, most]. */
+static void code_bounded(struct codec *c, const char *name, double *v, double least, double most)
+{
+    codec_f64(c, name, v);
+    codec_require(c, *v >= least && *v <= most, "%s %g", name, *v);
+}
+
+static void code_drops(struct codec *c, struct training *t)
+{
+    uint32_t n = (uint32_t)t->n_drops;
+    codec_list(c, "drop_at", &n, TRAINING_MAX_DROPS);
+    for (uint32_t i = 0; i < n; i++)
+        code_bounded(c, "drop_at", &t->drop_at[i], i ? t->drop_at[i - 1] : 0, TRAINING_MAX_EPOCHS);
+    codec_close(c);
+    t->n_drops = (int)n;
+    code_bounded(c, "drop", &t->drop, 0, 1);
+}
+
+static void code_distill(struct codec *c, struct training *t)
+{
+    codec_open(c, "distill", 6);
+    t->distill.kind = (enum distill_kind)codec_enum(c, "kind", (int)t->distill.kind, DISTILL_KINDS);
+    code_bounded(c, "weight", &t->distill.weight, 0, TRAINING_MAX_FACTOR);
+    code_bounded(c, "temperature", &t->distill.temperature, TRAINING_MIN_TEMPERATURE, TRAINING_MAX_FACTOR);
+    code_bounded(c, "alpha", &t->distill.alpha, 0, TRAINING_MAX_FACTOR);
+    code_bounded(c, "beta", &t->distill.beta, 0, TRAINING_MAX_FACTOR);
+    code_optional_hash(c, "teacher", &t->distill.other, &t->distill.teacher);
+    codec_require(c, t->distill.kind == DISTILL_DKD || t->distill.weight <= 1, "weight %g of the teacher's term",
+                  t->distill.weight);
+    codec_close(c);
+}
+
+static void code_training(struct codec *c, const char *name, struct training *t)
+{
+    codec_open(c, name, 17);
+    codec_i32(c, "epochs", &t->epochs, 0, TRAINING_MAX_EPOCHS);
+    codec_i32(c, "steps", &t->steps, 0, TRAINING_MAX_STEPS);
+    codec_require(c, t->epochs == 0 || t->steps == 0, "%d epochs and %d steps", t->epochs, t->steps);
+    codec_i32(c, "batch", &t->batch, 1, TRAINING_MAX_BATCH);
+    code_bounded(c, "lr", &t->lr, 0, TRAINING_MAX_FACTOR);
+    code_bounded(c, "momentum", &t->momentum, 0, 1);
+    codec_bool(c, "nesterov", &t->nesterov);
+    code_bounded(c, "weight_decay", &t->weight_decay, 0, 1);
+    codec_bool(c, "decay_all", &t->decay_all);
+    t->schedule = (enum schedule_kind)codec_enum(c, "schedule", (int)t->schedule, SCHEDULE_KINDS);
+    code_bounded(c, "warmup", &t->warmup, 0, TRAINING_MAX_EPOCHS);
+    code_drops(c, t);
+    code_bounded(c, "smoothing", &t->smoothing, 0, 1);
+    codec_i32(c, "pad", &t->pad, 0, TRAINING_MAX_PIXELS);
+    codec_bool(c, "flip", &t->flip);
+    codec_i32(c, "cutout", &t->cutout, 0, TRAINING_MAX_PIXELS);
+    code_distill(c, t);
+    codec_close(c);
+}
+
 static void code_recipe(struct codec *c, struct recipe *r)
 {
-    codec_open(c, "recipe", 11);
+    codec_open(c, "recipe", 14);
     codec_u64(c, "seed", &r->seed, UINT64_MAX);
     codec_hash(c, "model", &r->model);
     r->data = (enum data_kind)codec_enum(c, "data", (int)r->data, DATA_KINDS);
@@ -216,7 +273,16 @@ static void code_recipe(struct codec *c, struct recipe *r)
     r->select = (enum select_kind)codec_enum(c, "select", (int)r->select, SELECT_KINDS);
     codec_bool(c, "reconstruct", &r->reconstruct);
     codec_bool(c, "recalibrate", &r->recalibrate);
+    r->precision = (enum precision)codec_enum(c, "precision", (int)r->precision, PRECISION_KINDS);
+    code_training(c, "finetune", &r->finetune);
+    code_training(c, "finish", &r->finish);
     codec_close(c);
+}
+
+/* Tasks that leave checkpoints. */
+static bool trains(enum task_kind k)
+{
+    return k == TASK_FINAL || k == TASK_TRAIN;
 }
 
 static void code_keep(struct codec *c, struct msg_work *w)
@@ -236,10 +302,33 @@ static void code_work(struct codec *c, struct msg_work *w)
     code_optional_hash(c, "profile", &w->has_profile, &w->profile);
     code_keep(c, w);
     codec_text(c, "note", w->note, sizeof(w->note), 0);
-    bool profiling = w->task.kind == TASK_PROFILE;
+    code_bounded(c, "lr_scale", &w->lr_scale, 0, 1);
+    codec_i32(c, "resume_epoch", &w->resume_epoch, 0, TRAINING_MAX_EPOCHS);
+    bool resumes = w->resume_epoch > 0, dense = w->task.kind == TASK_PROFILE || w->task.kind == TASK_TRAIN;
+    code_optional_hash(c, "resume", &resumes, &w->resume);
     const char *kind = task_kind_name(w->task.kind);
-    codec_require(c, (w->n_keep == 0) == profiling, "%u groups to keep for a task of kind %s", w->n_keep, kind);
-    codec_require(c, !(w->has_profile && profiling), "a profile for a task of kind %s", kind);
+    codec_require(c, resumes == (w->resume_epoch > 0), "%s checkpoint of epoch %d", resumes ? "a" : "no",
+                  w->resume_epoch);
+    codec_require(c, (w->n_keep == 0) == dense, "%u groups to keep for a task of kind %s", w->n_keep, kind);
+    codec_require(c, !(w->has_profile && dense), "a profile for a task of kind %s", kind);
+    codec_require(c, !resumes || trains(w->task.kind), "a checkpoint for a task of kind %s", kind);
+}
+
+static void code_kept(struct codec *c, struct msg_checkpoint *k)
+{
+    code_task(c, &k->task);
+    codec_i32(c, "epoch", &k->epoch, 1, TRAINING_MAX_EPOCHS);
+    codec_require(c, trains(k->task.kind), "a checkpoint of a task of kind %s", task_kind_name(k->task.kind));
+}
+
+static void code_checkpoint(struct codec *c, struct msg_checkpoint *k)
+{
+    code_kept(c, k);
+    codec_hash(c, "blob", &k->blob);
+    code_bounded(c, "lr", &k->lr, 0, TRAINING_MAX_FACTOR);
+    codec_f64(c, "loss", &k->loss);
+    code_bounded(c, "top1", &k->top1, 0, 1);
+    code_bounded(c, "seconds", &k->seconds, 0, INFINITY);
 }
 
 static void code_noblob(struct codec *c, struct msg_blob *b)
@@ -262,9 +351,9 @@ static void code_verdict(struct codec *c, struct msg_task *t)
 
 /* Fields of each message, its type included. */
 static const uint32_t arity[MSG_TYPES] = {
-    [MSG_HELLO] = 7,  [MSG_BEAT] = 5,    [MSG_RESULT] = 8, [MSG_FAILED] = 4, [MSG_GET] = 4,   [MSG_PUT] = 5,
-    [MSG_BYE] = 2,    [MSG_WELCOME] = 4, [MSG_REFUSE] = 2, [MSG_WORK] = 6,   [MSG_ALIVE] = 1, [MSG_CHUNK] = 5,
-    [MSG_NOBLOB] = 3, [MSG_STORED] = 3,  [MSG_ACK] = 3,    [MSG_CANCEL] = 3,
+    [MSG_HELLO] = 7,  [MSG_BEAT] = 5,    [MSG_RESULT] = 8, [MSG_FAILED] = 5, [MSG_GET] = 4,   [MSG_PUT] = 5,
+    [MSG_BYE] = 2,    [MSG_WELCOME] = 4, [MSG_REFUSE] = 2, [MSG_WORK] = 9,   [MSG_ALIVE] = 1, [MSG_CHUNK] = 5,
+    [MSG_NOBLOB] = 3, [MSG_STORED] = 3,  [MSG_ACK] = 3,    [MSG_CANCEL] = 3, [MSG_CHECKPOINT] = 8, [MSG_KEPT] = 3,
 };
 
 static void code_fields(struct codec *c, struct message *m)
@@ -310,6 +399,12 @@ static void code_fields(struct codec *c, struct message *m)
     case MSG_ACK:
     case MSG_CANCEL:
         code_verdict(c, &m->u.task);
+        break;
+    case MSG_CHECKPOINT:
+        code_checkpoint(c, &m->u.checkpoint);
+        break;
+    case MSG_KEPT:
+        code_kept(c, &m->u.checkpoint);
         break;
     case MSG_ALIVE:
         break;

@@ -16,8 +16,9 @@
 enum task_kind {
     TASK_PROFILE,  /* compute the search's profile; episode is -1 */
     TASK_EVALUATE, /* score a candidate on the reward split */
-    TASK_FINAL,    /* score a candidate on the test set too, and export it */
+    TASK_FINAL,    /* fine-tune a candidate as `finish` says, score it on the test set too, and export it */
     TASK_EXPORT,   /* make a candidate's ONNX file */
+    TASK_TRAIN,    /* train the recipe's model as its `finish` says, score it on the test set; episode is -1 */
     TASK_KINDS
 };
 const char *task_kind_name(enum task_kind k);
@@ -54,6 +55,9 @@ enum message_type {
     MSG_STORED, /* answer to PUT: this much is durable */
     MSG_ACK,    /* the result is on record, or will never be wanted: forget it */
     MSG_CANCEL, /* stop working on it */
+    /* later than the others: their numbers never change */
+    MSG_CHECKPOINT, /* worker to coordinator: an epoch of FINAL or TRAIN is done */
+    MSG_KEPT,       /* answer to it: durable */
     MSG_TYPES
 };
 const char *message_name(enum message_type t);
@@ -78,9 +82,9 @@ struct msg_beat {
 struct msg_result {
     struct task_id task;
     double seconds;        /* wall time of the work, fetching not counted */
-    struct metrics reward; /* PROFILE: the dense network; EVALUATE, FINAL: the candidate */
-    struct metrics test;   /* FINAL only */
-    bool has_blob;         /* PROFILE: the profile; FINAL, EXPORT: the ONNX file; PUT and STORED beforehand */
+    struct metrics reward; /* PROFILE: the dense network; EVALUATE, FINAL: the candidate; n = 0 for TRAIN */
+    struct metrics test;   /* FINAL, TRAIN only */
+    bool has_blob;         /* PROFILE: the profile; FINAL, EXPORT, TRAIN: the ONNX file; PUT and STORED beforehand */
     struct hash blob;
     uint32_t n_groups; /* PROFILE only, else 0: groups of the network */
     uint32_t *n_curve; /* (n_groups): points of each group's curve = its classes + 1 */
@@ -91,6 +95,7 @@ struct msg_result {
 struct msg_failed {
     struct task_id task;
     bool permanent; /* another attempt would fail likewise */
+    bool diverged;  /* training's numbers went out of hand: worth one more attempt at a lower rate */
     char reason[PROTO_MAX_TEXT];
 };
 
@@ -116,11 +121,23 @@ struct msg_welcome {
 struct msg_work {
     struct task_id task;
     struct recipe recipe;
-    bool has_profile; /* not for PROFILE */
+    bool has_profile; /* not for PROFILE and TRAIN */
     struct hash profile;
-    uint32_t n_keep;            /* groups; 0 for PROFILE */
+    uint32_t n_keep;            /* groups; 0 for PROFILE and TRAIN */
     int32_t *keep;              /* (n_keep) classes kept, each >= 1 */
+    double lr_scale;            /* of the recipe's learning rates: 1, less after a divergence */
+    int32_t resume_epoch;       /* FINAL, TRAIN: epochs that `resume` holds; 0: from the beginning */
+    struct hash resume;         /* the checkpoint's blob, when resume_epoch > 0 */
     char note[2 * RECIPE_NAME]; /* FINAL, EXPORT: "search 3 resnet56-cifar10 flops 0.5", for the file's metadata */
+};
+
+struct msg_checkpoint { /* CHECKPOINT; KEPT has task and epoch alone */
+    struct task_id task;
+    int32_t epoch;     /* 1 ... */
+    struct hash blob;  /* the state after it, PUT and STORED beforehand */
+    double lr, loss;   /* of the epoch: last rate, mean loss */
+    double top1;       /* fraction of its augmented images that were right when they were trained on */
+    double seconds;
 };
 
 struct msg_blob { /* NOBLOB, STORED */
@@ -146,6 +163,7 @@ struct message {
         struct msg_welcome welcome;
         struct msg_task task;
         struct msg_work work;
+        struct msg_checkpoint checkpoint;
         struct msg_blob blob;
         char reason[PROTO_MAX_TEXT]; /* REFUSE, BYE */
     } u;

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/base/hash.h"
+#include "proto/training.h"
 
 enum data_kind { DATA_CIFAR10, DATA_CIFAR100, DATA_IDX, DATA_SYNTHETIC, DATA_KINDS };
 enum select_kind { SELECT_GRAM, SELECT_L1, SELECT_KINDS };
@@ -33,6 +33,9 @@ struct recipe {
     int reward, calibrate;  /* images carved from the training set */
     enum select_kind select;
     bool reconstruct, recalibrate;
+    enum precision precision;  /* of scoring, recalibration and training; Gram matrices are always fp32 */
+    struct training finetune;  /* inside each evaluation, on the training images that aren't in the reward split */
+    struct training finish;    /* of finalists and training jobs, on all training images */
 };
 
 const char *data_kind_name(enum data_kind k);

@@ -24,6 +24,9 @@ enum precision { PRECISION_FP32, PRECISION_BF16, PRECISION_KINDS };
 #define TRAINING_MAX_EPOCHS 10000
 #define TRAINING_MAX_STEPS  100000000
 #define TRAINING_MAX_BATCH  4096
+#define TRAINING_MAX_PIXELS 1024
+#define TRAINING_MAX_FACTOR 1000.0 /* rates, temperatures, weights */
+#define TRAINING_MIN_TEMPERATURE 0.01
 
 struct training {
     int epochs, steps; /* at most one of them above 0; both 0: no training */

@@ -414,8 +414,8 @@ int prim_conv(struct prim **out, struct backend *be, struct conv_spec *s, const 
     struct prim *p = prim_start(be);
     int rc = conv_choose(p, be, s, e);
     if (rc == 0) {
-        s->x_is = (struct layout){s->N, s->C, s->H, s->W, 0};
-        s->y_is = (struct layout){s->N, s->K, s->P, s->Q, 0};
+        s->x_is = (struct layout){s->N, s->C, s->H, s->W, 0, DTYPE_F32};
+        s->y_is = (struct layout){s->N, s->K, s->P, s->Q, 0, DTYPE_F32};
         if (!recognise(md_of(p, dnnl_query_src_md), &s->x_is) || !recognise(md_of(p, dnnl_query_dst_md), &s->y_is))
             rc = err_set(e, ERR_UNSUPPORTED, "oneDNN's kernel %s wants a layout of its own", prim_kernel(p));
     }

@@ -6,6 +6,8 @@
 #define WORKER_TRAIN_TEACHER_H
 
 #include "common/model/weights.h"
+#include "worker/engine/layout.h"
+#include "worker/engine/pool.h"
 #include "worker/train/feed.h"
 
 struct teacher;
