@@ -34,7 +34,7 @@ PROTO  := $(wildcard proto/*.c)
 WORKER := $(filter-out worker/main.c,$(wildcard worker/*.c worker/*/*.c))
 CLI    := $(filter-out coordinator/cli/main.c,$(wildcard coordinator/cli/*.c))
 COORD  := $(filter-out coordinator/main.c,$(wildcard coordinator/*.c coordinator/policy/*.c coordinator/store/*.c coordinator/http/*.c))
-SPEC   := coordinator/spec.c coordinator/spec_tree.c coordinator/policy/names.c
+SPEC   := $(wildcard coordinator/spec*.c) coordinator/policy/names.c
 UNIT   := $(wildcard tests/unit/*.c)
 MAINS  := coordinator/main.c worker/main.c coordinator/cli/main.c
 obj     = $(patsubst %.c,$(B)/%.o,$(patsubst $(B)/%,%,$(1)))
@@ -49,7 +49,7 @@ needs-test: KINDS := build test
 needs needs-test: # names what is missing; installs nothing
 	@m=$$(sh deploy/missing $(or $(KINDS),build)); [ -z "$$m" ] || { echo "missing: $$m"; echo "as root: apt-get install -y --no-install-recommends $$m"; exit 1; }
 
-demo: needs $(PROGRAMS) $(B)/train-demo ## train a small model, search with two workers, show the front
+demo: needs $(PROGRAMS) ## train a small model, search with two workers, show the front
 	@B=$(B) sh deploy/walkthrough
 
 install: $(PROGRAMS) ## into $(DESTDIR)$(PREFIX)/bin, examples into share/espalier
@@ -60,7 +60,7 @@ install: $(PROGRAMS) ## into $(DESTDIR)$(PREFIX)/bin, examples into share/espali
 $(B)/espalierd: $(call obj,coordinator/main.c $(COORD) $(PROTO) $(COMMON))
 	@echo "  LD $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_COORD) $(LIBS_CLI) $(LIBS_PROTO) $(LIBS_COMMON)
-$(B)/espalier: $(call obj,coordinator/cli/main.c $(CLI) coordinator/spec.c coordinator/spec_tree.c coordinator/policy/names.c $(PROTO) $(COMMON))
+$(B)/espalier: $(call obj,coordinator/cli/main.c $(CLI) $(SPEC) $(PROTO) $(COMMON))
 	@echo "  LD $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_CLI) $(LIBS_PROTO) $(LIBS_COMMON)
 $(B)/espalier-worker: $(call obj,worker/main.c $(WORKER) $(PROTO) $(COMMON))

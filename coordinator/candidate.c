@@ -34,13 +34,14 @@ struct candidate *candidate_from_row(const struct candidate_row *r, struct task_
     c->reward = r->reward;
     c->evaluate.id.attempt = r->attempts;
     c->evaluate.lease_ns = lease_ns;
+    c->evaluate.diverged = r->diverged;
     if (r->failed)
         task_move(&c->evaluate, TASK_PARKED);
     else if (r->has_result)
         task_move(&c->evaluate, TASK_DONE);
     else
         task_move(&c->evaluate, r->attempts > 0 ? TASK_LEASED : TASK_READY);
-    if (r->has_final)
-        task_move(&c->final, TASK_DONE);
+    if (r->has_final || r->final_failed)
+        task_move(&c->final, r->has_final ? TASK_DONE : TASK_PARKED);
     return c;
 }

@@ -1,8 +1,10 @@
 /* How a search goes on: profile, proposals, finalists, end (scheduler.h). */
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/mem.h"
 #include "coordinator/scheduler_int.h"
 
 #define SLICE_NS       (20 * NS_PER_MS) /* of proposing, until the loop gets a chance to do something else */
@@ -124,20 +126,41 @@ static int propose_ahead(struct scheduler *sch, struct search *s, struct err *e)
     return 1;
 }
 
+/* Its time has come. One that was on record before a restart is left to its worker for a while, which may come
+ * back. */
+static void release_task(struct scheduler *sch, struct task *t)
+{
+    t->lease_ns = clock_mono_ns() + sch->o.grace_ns;
+    task_move(t, t->id.attempt > 0 ? TASK_LEASED : TASK_READY);
+}
+
 static void begin_finals(struct scheduler *sch, struct search *s)
 {
-    int n = search_choose_finalists(s);
+    int n = search_choose_finalists(s), at = 0;
+    int32_t *episodes = xcalloc((size_t)n + 1, sizeof(*episodes));
     s->finals_chosen = true;
     for (int i = 0; i < s->proposed; i++) {
         struct task *t = &s->candidates[i]->final;
-        if (!s->candidates[i]->finalist || t->state != TASK_NEW)
+        if (!s->candidates[i]->finalist)
+            continue;
+        episodes[at++] = i;
+        if (t->state != TASK_NEW)
             continue;
         s->finals_left++;
-        t->lease_ns = clock_mono_ns() + sch->o.grace_ns;
-        task_move(t, t->id.attempt > 0 ? TASK_LEASED
-                                       : TASK_READY); /* on record before a restart: its worker may come back */
+        release_task(sch, t);
     }
+    store_finalists(sch->store, s->id, episodes, (size_t)at, on_state, NULL);
+    free(episodes);
     log_info("finalists", "search=%" PRId64 " finalists=%d left=%d", s->id, n, s->finals_left);
+}
+
+/* A training job has one task, and is over with it. */
+static void train(struct scheduler *sch, struct search *s)
+{
+    if (s->training.state == TASK_NEW)
+        release_task(sch, &s->training);
+    else if (s->training.state == TASK_DONE)
+        course_end(sch, s, SEARCH_DONE, NULL, NULL, NULL);
 }
 
 /* May free s. */
@@ -166,13 +189,15 @@ static bool run(struct scheduler *sch, struct search *s)
 bool course_advance(struct scheduler *sch, struct search *s)
 {
     if (s->state == SEARCH_PROFILING) {
-        if (!s->policy && s->profiling.state == TASK_NEW) {
-            s->profiling.lease_ns = clock_mono_ns() + sch->o.grace_ns;
-            task_move(&s->profiling, s->profiling.id.attempt > 0 ? TASK_LEASED : TASK_READY);
-        }
+        if (!s->policy && s->profiling.state == TASK_NEW)
+            release_task(sch, &s->profiling);
         if (!s->policy)
             return true;
         set_state(sch, s, SEARCH_RUNNING);
+    }
+    if (s->state == SEARCH_RUNNING && s->spec.training) {
+        train(sch, s);
+        return true;
     }
     if (s->state == SEARCH_RUNNING)
         return run(sch, s);
@@ -225,6 +250,8 @@ void scheduler_waiting(struct scheduler *sch, const struct search *s, char *out,
         snprintf(out, n, "no worker is connected");
     else if (!fleet_idle(sch->fleet) || s->lists.ready.n > 0)
         return;
+    else if (s->spec.training)
+        snprintf(out, n, "one worker trains the model");
     else if (s->state == SEARCH_PROFILING)
         snprintf(out, n, "one worker computes the profile first");
     else if (s->state == SEARCH_FINISHING)

@@ -59,30 +59,34 @@ static bool make_room(struct scheduler *sch)
     return true;
 }
 
-static int spec_name(const struct search_row *s, char name[RECIPE_NAME], struct err *e)
+static int take_recipe(const struct search_row *s, struct recipe *to, char name[RECIPE_NAME], struct err *e)
 {
     struct spec spec;
     int rc = spec_parse(s->spec, strlen(s->spec), &spec, e);
     if (rc < 0)
         return rc;
+    *to = s->recipe;
+    search_take_training(&spec, to);
     memcpy(name, spec.name, sizeof(spec.name));
     spec_release(&spec);
     return 0;
 }
 
 int scheduler_export_begin(struct scheduler *sch, const struct search_row *s, const struct candidate_row *c,
-                           int32_t attempt, struct err *e)
+                           struct err *e)
 {
     char name[RECIPE_NAME];
+    struct recipe recipe;
     if (!make_room(sch))
         return err_set(e, ERR_LIMIT, "%d exports are under way, the most there can be at once", EXPORTS_MAX);
-    int rc = spec_name(s, name, e);
+    int rc = take_recipe(s, &recipe, name, e);
     if (rc < 0)
         return rc;
     struct export *x = xcalloc(1, sizeof(*x));
     task_init(&x->task, TASK_EXPORT, c->search, c->episode, &sch->export_lists);
-    x->task.id.attempt = attempt;
-    x->recipe = s->recipe;
+    x->task.id.attempt = c->exports;
+    x->recipe = recipe;
+    x->lr_scale = task_lr_scale(c->diverged);
     x->profile = s->profile;
     x->n_keep = c->n_keep;
     x->keep = xcalloc(c->n_keep, sizeof(*x->keep));
@@ -125,6 +129,7 @@ void exports_work(struct scheduler *sch, const struct task *t, struct msg_work *
 {
     const struct export *x = export_of(sch, t);
     w->recipe = x->recipe;
+    w->lr_scale = x->lr_scale;
     w->has_profile = true;
     w->profile = x->profile;
     w->n_keep = x->n_keep;

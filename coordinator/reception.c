@@ -97,6 +97,9 @@ void reception_message(void *arg, const struct peer *from, struct message *m)
     case MSG_FAILED:
         scheduler_failed(r->scheduler, w, &m->u.failed);
         break;
+    case MSG_CHECKPOINT:
+        scheduler_checkpoint(r->scheduler, w, m);
+        break;
     case MSG_GET:
         blobs_get(r->blobs, w, &m->u.get);
         break;

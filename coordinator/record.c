@@ -9,7 +9,7 @@
 /* What a worker says when it hands its task back because somebody stops it (PROTOCOL.md). */
 #define STOPPING "worker is stopping"
 
-static const char *const outcomes[] = {"lost", "lost", "failed", "handed back"};
+static const char *const outcomes[] = {"lost", "lost", "failed", "handed back", "diverged"};
 
 static void ack(struct pending *p, const char *reason)
 {
@@ -42,10 +42,21 @@ static void on_given_up(void *arg, const struct err *e)
                   e->text);
     if (t && t->state == TASK_RECORDING) {
         task_move(t, TASK_PARKED);
-        search_count(s, s->candidates[t->id.episode]);
+        if (t->id.kind == TASK_FINAL)
+            s->finals_left--;
+        else
+            search_count(s, s->candidates[t->id.episode]);
     }
     pending_free(p);
     scheduler_wake(sch);
+}
+
+/* A search that can't go on without it. */
+static void give_up_search(struct scheduler *sch, struct task *t, const char *reason)
+{
+    struct err e;
+    err_set(&e, ERR_STATE, "%s failed: %s", t->id.kind == TASK_TRAIN ? "training" : "profile", reason);
+    course_end(sch, scheduler_search(sch, t->id.search), SEARCH_FAILED, e.text, NULL, NULL);
 }
 
 static void give_up(struct scheduler *sch, struct task *t, const char *reason)
@@ -53,21 +64,18 @@ static void give_up(struct scheduler *sch, struct task *t, const char *reason)
     log_warn("given up", "search=%" PRId64 " episode=%d kind=%s attempts=%d reason=\"%s\"", t->id.search,
              t->id.episode, task_kind_name(t->id.kind), t->id.attempt, reason);
     task_move(t, TASK_RECORDING);
-    struct search *s = scheduler_search(sch, t->id.search);
     switch (t->id.kind) {
-    case TASK_PROFILE: {
-        struct err e;
-        err_set(&e, ERR_STATE, "profile failed: %s", reason);
-        course_end(sch, s, SEARCH_FAILED, e.text, NULL, NULL);
+    case TASK_PROFILE:
+    case TASK_TRAIN:
+        give_up_search(sch, t, reason);
         break;
-    }
     case TASK_EVALUATE:
         store_candidate_failed(sch->store, t->id.search, t->id.episode, reason, on_given_up,
                                pending_new(sch, &t->id, NULL));
         break;
     case TASK_FINAL:
-        task_move(t, TASK_PARKED);
-        s->finals_left--;
+        store_final_failed(sch->store, t->id.search, t->id.episode, reason, on_given_up,
+                           pending_new(sch, &t->id, NULL));
         break;
     default:
         exports_parked(sch, t, reason);
@@ -79,6 +87,10 @@ void record_attempt_end(struct scheduler *sch, struct task *t, enum attempt_outc
 {
     t->failures += o == OUTCOME_FAILED;
     t->losses += o == OUTCOME_LOST;
+    if (o == OUTCOME_DIVERGED) { /* its checkpoint goes, also one that is still being written */
+        t->diverged++;
+        t->epoch = t->keeping = 0;
+    }
     log_line(o == OUTCOME_HANDED_BACK ? LOG_INFO : LOG_WARN, "attempt ended",
              "search=%" PRId64 " episode=%d kind=%s attempt=%d outcome=\"%s\" reason=\"%s\"", t->id.search,
              t->id.episode, task_kind_name(t->id.kind), t->id.attempt, outcomes[o], reason);
@@ -135,6 +147,8 @@ static void settle(struct scheduler *sch, struct task *t, const struct msg_resul
     case TASK_FINAL:
         s->finals_left--;
         break;
+    case TASK_TRAIN:
+        break; /* its search is over as soon as it is looked at */
     default:
         exports_done(sch, t);
     }
@@ -143,11 +157,12 @@ static void settle(struct scheduler *sch, struct task *t, const struct msg_resul
 static void recorded(struct scheduler *sch, struct pending *p, struct task *t)
 {
     const struct msg_result *r = &p->m.u.result;
+    const struct metrics *score = r->test.n > 0 ? &r->test : &r->reward;
     struct worker *w = p->has_peer ? fleet_find(sch->fleet, &p->peer) : NULL;
     if (w && p->id.kind == TASK_EVALUATE)
         worker_finished(w, clock_mono_ns());
     log_info("recorded", "search=%" PRId64 " episode=%d kind=%s attempt=%d top1=%d of=%d seconds=%.2f worker=%s",
-             p->id.search, p->id.episode, task_kind_name(p->id.kind), p->id.attempt, r->reward.top1, r->reward.n,
+             p->id.search, p->id.episode, task_kind_name(p->id.kind), p->id.attempt, score->top1, score->n,
              r->seconds, w ? w->name : "gone");
     ack(p, "");
     if (t)
@@ -177,12 +192,12 @@ static void on_recorded(void *arg, const struct err *e)
 static int judge(struct scheduler *sch, const struct msg_result *r, struct err *e)
 {
     struct search *s = scheduler_search(sch, r->task.search);
-    if (r->task.kind != TASK_EXPORT && r->reward.n != s->recipe.reward)
+    if (r->task.kind != TASK_EXPORT && r->task.kind != TASK_TRAIN && r->reward.n != s->recipe.reward)
         return err_set(e, ERR_INVALID, "result over %d reward images, not %d", r->reward.n, s->recipe.reward);
     if (r->task.kind != TASK_EVALUATE && !r->has_blob)
         return err_set(e, ERR_INVALID, "result of a %s without its file", task_kind_name(r->task.kind));
-    if (r->task.kind == TASK_FINAL && r->test.n == 0)
-        return err_set(e, ERR_INVALID, "result of a finalist without a test score");
+    if ((r->task.kind == TASK_FINAL || r->task.kind == TASK_TRAIN) && r->test.n == 0)
+        return err_set(e, ERR_INVALID, "result of a %s without a test score", task_kind_name(r->task.kind));
     return r->task.kind == TASK_PROFILE ? search_check_profile(s, r, e) : 0;
 }
 
@@ -224,7 +239,7 @@ void scheduler_result(struct scheduler *sch, struct worker *w, struct message *m
         release(sch, w, t);
         record_attempt_end(sch, t, OUTCOME_FAILED, false, e.text, w);
     } else {
-        if (r->task.kind == TASK_EVALUATE || r->task.kind == TASK_FINAL)
+        if (r->task.kind != TASK_PROFILE && r->task.kind != TASK_EXPORT)
             note_kernels(scheduler_search(sch, r->task.search), w);
         release(sch, w, t);
         task_move(t, TASK_RECORDING);
@@ -240,20 +255,27 @@ void scheduler_result(struct scheduler *sch, struct worker *w, struct message *m
     scheduler_wake(sch); /* the next attempt is written with this result: one commit, then ACK and WORK */
 }
 
+/* An export that diverges is given up: at a lower rate its file would be of another network than the one scored. */
+static enum attempt_outcome outcome_of(const struct msg_failed *f)
+{
+    if (strcmp(f->reason, STOPPING) == 0)
+        return OUTCOME_HANDED_BACK;
+    return f->diverged && f->task.kind != TASK_EXPORT ? OUTCOME_DIVERGED : OUTCOME_FAILED;
+}
+
 void scheduler_failed(struct scheduler *sch, struct worker *w, const struct msg_failed *f)
 {
     struct task *t = scheduler_task(sch, &f->task);
     const char *why = unwanted(t, &f->task);
-    bool stopping = strcmp(f->reason, STOPPING) == 0;
+    enum attempt_outcome o = outcome_of(f);
     if (why || t->state == TASK_DONE || t->state == TASK_RECORDING) {
         bus_ack(sch->bus, &w->peer, &f->task, why ? why : "");
         release(sch, w, NULL);
     } else {
         release(sch, w, t);
-        record_attempt_end(sch, t, stopping ? OUTCOME_HANDED_BACK : OUTCOME_FAILED, f->permanent && !stopping,
-                           f->reason, w);
+        record_attempt_end(sch, t, o, o == OUTCOME_FAILED && (f->permanent || f->diverged), f->reason, w);
     }
-    if (stopping)
+    if (o == OUTCOME_HANDED_BACK)
         fleet_set_idle(sch->fleet, w, false); /* it says BYE next */
     scheduler_wake(sch);
 }

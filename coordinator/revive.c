@@ -15,8 +15,8 @@ struct record { /* one search, as its rows say */
     struct candidate_row *candidates;
     int n, cap;
     struct buf snapshot;
-    struct task_id *attempts; /* highest numbers of tasks other than EVALUATE */
-    int n_attempts, cap_attempts;
+    struct task_row *tasks; /* other than EVALUATE */
+    int n_tasks, cap_tasks;
     struct record *next;
 };
 
@@ -35,7 +35,7 @@ static void record_free(struct record *r)
     for (int i = 0; i < r->n; i++)
         candidate_row_release(&r->candidates[i]);
     free(r->candidates);
-    free(r->attempts);
+    free(r->tasks);
     buf_release(&r->snapshot);
     search_row_release(&r->row);
     free(r);
@@ -84,26 +84,36 @@ static void take_snapshot(void *arg, int64_t search, int32_t episode, const void
     }
 }
 
-static void take_attempt(void *arg, const struct task_id *highest)
+static void take_task(void *arg, const struct task_row *t)
 {
-    struct record *r = find(arg, highest->search);
+    struct record *r = find(arg, t->highest.search);
     if (!r)
         return;
-    if (r->n_attempts == r->cap_attempts) {
-        r->cap_attempts = r->cap_attempts ? 2 * r->cap_attempts : 8;
-        r->attempts = xrealloc(r->attempts, (size_t)r->cap_attempts * sizeof(*r->attempts));
+    if (r->n_tasks == r->cap_tasks) {
+        r->cap_tasks = r->cap_tasks ? 2 * r->cap_tasks : 8;
+        r->tasks = xrealloc(r->tasks, (size_t)r->cap_tasks * sizeof(*r->tasks));
     }
-    r->attempts[r->n_attempts++] = *highest;
+    r->tasks[r->n_tasks++] = *t;
 }
 
 /* --- searches out --- */
 
-static void set_attempt(struct search *s, const struct task_id *highest)
+static void set_task(struct search *s, const struct task_row *r)
 {
-    if (highest->kind == TASK_PROFILE)
-        s->profiling.id.attempt = highest->attempt;
-    else if (highest->kind == TASK_FINAL && highest->episode >= 0 && highest->episode < s->proposed)
-        s->candidates[highest->episode]->final.id.attempt = highest->attempt;
+    const struct task_id *id = &r->highest;
+    struct task *t = NULL;
+    if (id->kind == TASK_PROFILE)
+        t = &s->profiling;
+    else if (id->kind == TASK_TRAIN)
+        t = &s->training;
+    else if (id->kind == TASK_FINAL && id->episode >= 0 && id->episode < s->proposed)
+        t = &s->candidates[id->episode]->final;
+    if (!t)
+        return;
+    t->id.attempt = id->attempt;
+    t->diverged = r->diverged;
+    t->epoch = r->epoch;
+    t->checkpoint = r->checkpoint;
 }
 
 static int take_profile(struct search *s, const struct search_row *row, struct err *e)
@@ -137,12 +147,14 @@ static int rebuild(struct revival *v, struct record *r, const void *onnx, size_t
         goto out;
     if (s->policy && s->profiling.state == TASK_NEW)
         task_move(&s->profiling, TASK_DONE);
+    if (r->row.trained)
+        task_move(&s->training, TASK_DONE);
     int64_t lease_ns = clock_mono_ns() + v->grace_ns;
     for (int i = 0; i < r->n; i++)
         if ((rc = search_take_candidate(s, &r->candidates[i], lease_ns, e)) < 0)
             goto out;
-    for (int i = 0; i < r->n_attempts; i++)
-        set_attempt(s, &r->attempts[i]);
+    for (int i = 0; i < r->n_tasks; i++)
+        set_task(s, &r->tasks[i]);
     if (s->policy && (rc = search_take_policy(s, r->snapshot.n > 0 ? r->snapshot.p : NULL, r->snapshot.n, e)) < 0)
         goto out;
     *out = s;
@@ -223,7 +235,7 @@ int revive(struct revival **out, zloop_t *loop, struct scheduler *sch, int64_t g
     v->ready = ready;
     v->arg = arg;
     *out = v;
-    const struct store_loader loader = {v, take_search, take_candidate, take_snapshot, take_attempt};
+    const struct store_loader loader = {v, take_search, take_candidate, take_snapshot, take_task};
     int rc = store_load(scheduler_store(sch), &loader, e);
     if (rc < 0)
         return rc;

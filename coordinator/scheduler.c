@@ -112,6 +112,21 @@ static struct task *next_task(struct scheduler *sch)
     return ready_task(first);
 }
 
+static void describe(const struct search *s, const struct task *t, struct msg_work *work)
+{
+    const struct candidate *c = s->candidates[t->id.episode];
+    struct candidate_row row;
+    search_row_of(s, c, &row);
+    work->has_profile = true;
+    work->profile = s->profile;
+    work->n_keep = row.n_keep;
+    work->keep = row.keep;
+    if (t->id.kind == TASK_FINAL)
+        search_note(s->id, s->spec.name, &row, work->note, sizeof(work->note));
+    if (t->id.kind == TASK_FINAL && !training_any(&s->recipe.finish)) /* it is the network that was scored */
+        work->lr_scale = task_lr_scale(c->evaluate.diverged);
+}
+
 static bool send_work(struct scheduler *sch, const struct worker *w, const struct task *t)
 {
     struct message m = {.type = MSG_WORK};
@@ -121,18 +136,15 @@ static bool send_work(struct scheduler *sch, const struct worker *w, const struc
         exports_work(sch, t, work);
         return bus_send(sch->bus, &w->peer, &m);
     }
-    struct search *s = scheduler_search(sch, t->id.search);
+    const struct search *s = scheduler_search(sch, t->id.search);
     work->recipe = s->recipe;
-    if (t->id.kind != TASK_PROFILE) {
-        struct candidate_row row;
-        search_row_of(s, s->candidates[t->id.episode], &row);
-        work->has_profile = true;
-        work->profile = s->profile;
-        work->n_keep = row.n_keep;
-        work->keep = row.keep;
-        if (t->id.kind == TASK_FINAL)
-            search_note(s->id, s->spec.name, &row, work->note, sizeof(work->note));
-    }
+    work->lr_scale = task_lr_scale(t->diverged);
+    work->resume_epoch = t->epoch;
+    work->resume = t->checkpoint;
+    if (t->id.episode >= 0)
+        describe(s, t, work);
+    else if (t->id.kind == TASK_TRAIN)
+        snprintf(work->note, sizeof(work->note), "training %s", s->spec.name);
     return bus_send(sch->bus, &w->peer, &m);
 }
 
@@ -163,8 +175,10 @@ static void started(struct scheduler *sch, struct task *t)
     }
     task_move(t, TASK_LEASED);
     t->lease_ns = clock_mono_ns() + sch->o.lease_ns;
-    log_debug("leased", "search=%" PRId64 " episode=%d kind=%s attempt=%d worker=%s", t->id.search, t->id.episode,
-              task_kind_name(t->id.kind), t->id.attempt, w->name);
+    log_line(t->epoch > 0 ? LOG_INFO : LOG_DEBUG, "leased",
+             "search=%" PRId64 " episode=%d kind=%s attempt=%d from_epoch=%d lr_scale=%g worker=%s", t->id.search,
+             t->id.episode, task_kind_name(t->id.kind), t->id.attempt, t->epoch, task_lr_scale(t->diverged),
+             w->name);
     if (!send_work(sch, w, t))
         unreachable(sch, w);
 }
@@ -236,11 +250,7 @@ static void renew(struct scheduler *sch, struct task *t)
         t->lease_ns = clock_mono_ns() + sch->o.lease_ns;
 }
 
-/*
- * The worker says that it works on an attempt, or holds its result. True when that attempt still counts; a lease
- * that has run out or that a restart left to nobody is then the worker's again.
- */
-static bool adopt(struct scheduler *sch, struct worker *w, const struct task_id *id)
+bool scheduler_adopt(struct scheduler *sch, struct worker *w, const struct task_id *id)
 {
     struct task *t = scheduler_task(sch, id);
     if (!t || !task_id_equal(&t->id, id))
@@ -264,7 +274,7 @@ static bool adopt(struct scheduler *sch, struct worker *w, const struct task_id 
     return true;
 }
 
-static void cancel(struct scheduler *sch, const struct worker *w, const struct task_id *id)
+void scheduler_disown(struct scheduler *sch, const struct worker *w, const struct task_id *id)
 {
     bus_cancel(sch->bus, &w->peer, id, "this attempt isn't yours any more");
 }
@@ -288,8 +298,8 @@ void scheduler_hello(struct scheduler *sch, struct worker *w, struct worker *rep
     if (replaces)
         take_over(sch, w, replaces, h);
     if (h->busy) {
-        if (!adopt(sch, w, &h->task))
-            cancel(sch, w, &h->task);
+        if (!scheduler_adopt(sch, w, &h->task))
+            scheduler_disown(sch, w, &h->task);
     } else if (!w->task) {
         fleet_set_idle(sch->fleet, w, true);
     } else if (w->task->state == TASK_LEASED && !send_work(sch, w, w->task)) { /* it crossed with the hello */
@@ -305,8 +315,8 @@ void scheduler_beat(struct scheduler *sch, struct worker *w, const struct msg_be
     w->total = b->total;
     w->idle_beats = b->busy ? 0 : w->idle_beats + 1;
     if (b->busy) {
-        if (!adopt(sch, w, &b->task))
-            cancel(sch, w, &b->task);
+        if (!scheduler_adopt(sch, w, &b->task))
+            scheduler_disown(sch, w, &b->task);
     } else if (!w->task && !w->idle) {
         fleet_set_idle(sch->fleet, w, true);
         scheduler_wake(sch);
@@ -328,64 +338,4 @@ void scheduler_lost(struct scheduler *sch, struct worker *w, const char *why)
     t->worker = NULL;
     if (t->state == TASK_LEASED) /* STARTING: on_started finds nobody there */
         record_attempt_end(sch, t, OUTCOME_LOST, false, why, NULL);
-}
-
-/* A restart left it to nobody: its worker has the whole grace to come back, but less when others have nothing to
- * do. */
-static bool abandoned(struct scheduler *sch, const struct task *t, int64_t now_ns)
-{
-    return !t->worker && fleet_idle(sch->fleet) && now_ns >= t->lease_ns - sch->o.grace_ns + sch->o.short_grace_ns;
-}
-
-/* Leases that have run out. One whose search goes with it (a profile given up) ends the walk: the next tick goes
- * on. */
-static void expire(struct scheduler *sch, struct task_lists *lists, int64_t now_ns)
-{
-    for (struct task *t = lists->leased.first, *next; t; t = next) {
-        next = t->next;
-        if (t->lease_ns > now_ns && !abandoned(sch, t, now_ns))
-            continue;
-        struct worker *w = t->worker;
-        char why[PROTO_MAX_TEXT] = "its worker did not come back after a restart";
-        if (w) {
-            snprintf(why, sizeof(why), "no word of it from worker %s for %d s", w->name,
-                     (int)(sch->o.lease_ns / NS_PER_S));
-            w->task = NULL;
-            cancel(sch, w, &t->id);
-        }
-        bool last = t->id.kind == TASK_PROFILE;
-        record_attempt_end(sch, t, w ? OUTCOME_LOST : OUTCOME_ORPHANED, false, why, NULL);
-        if (last)
-            return;
-    }
-}
-
-/* A silent worker with a task stays until its lease has run out, for it may only be busy or cut off, unless another
- * has come in its place. */
-static void drop_silent(struct scheduler *sch, int64_t now_ns)
-{
-    struct worker *gone[64];
-    int n = 0;
-    for (struct worker *w = fleet_first(sch->fleet); w && n < 64; w = fleet_next(sch->fleet))
-        if ((!w->task && fleet_silent(sch->fleet, w, now_ns)) || fleet_displaced(sch->fleet, w, now_ns))
-            gone[n++] = w;
-    for (int i = 0; i < n; i++) {
-        if (!gone[i]->banned)
-            log_info("worker lost", "worker=%s", gone[i]->name);
-        if (fleet_displaced(sch->fleet, gone[i], now_ns))
-            fleet_inherit(sch->fleet, gone[i]);
-        scheduler_lost(sch, gone[i], "the worker was started anew");
-        fleet_drop(sch->fleet, gone[i]);
-    }
-}
-
-void scheduler_tick(struct scheduler *sch, int64_t now_ns)
-{
-    for (struct search *s = sch->searches, *next; s; s = next) {
-        next = s->next;
-        expire(sch, &s->lists, now_ns);
-    }
-    expire(sch, &sch->export_lists, now_ns);
-    drop_silent(sch, now_ns);
-    scheduler_wake(sch);
 }

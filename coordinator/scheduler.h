@@ -1,7 +1,7 @@
 /*
  * scheduler - who gets what next: searches take turns, exports that a person waits for go first. It records each
- * attempt before the work is sent and each result before it is acknowledged, watches the leases, and carries every
- * search on from its profile to its finalists.
+ * attempt before the work is sent and each result and checkpoint before it is acknowledged, watches the leases, and
+ * carries every search on from its profile to its finalists.
  *
  * It owns the searches that aren't over. Store, fleet and bus are borrowed. Nothing here waits: what the store
  * answers later comes back through the loop, and is looked up again by its task's numbers, so that a search may go
@@ -44,6 +44,8 @@ void scheduler_hello(struct scheduler *sch, struct worker *w, struct worker *rep
 void scheduler_beat(struct scheduler *sch, struct worker *w, const struct msg_beat *b);
 void scheduler_result(struct scheduler *sch, struct worker *w, struct message *m); /* takes the message's insides */
 void scheduler_failed(struct scheduler *sch, struct worker *w, const struct msg_failed *f);
+/* An epoch of a training is done. Leaves the worker at it, or tells it to stop. */
+void scheduler_checkpoint(struct scheduler *sch, struct worker *w, const struct message *m);
 /* The worker goes or is shut out: what it had under way goes back. The caller drops or bans it afterwards. */
 void scheduler_lost(struct scheduler *sch, struct worker *w, const char *why);
 
@@ -60,9 +62,9 @@ void scheduler_waiting(struct scheduler *sch, const struct search *s, char *out,
 /* --- exports: a candidate's ONNX file, made when a person asks for it --- */
 struct export;
 struct export *scheduler_export(struct scheduler *sch, int64_t search, int32_t episode); /* NULL: none under way */
-/* From the rows; ERR_LIMIT when too many are under way. attempt: the highest number given out so far. */
+/* From the rows; ERR_LIMIT when too many are under way. */
 MUST_CHECK int scheduler_export_begin(struct scheduler *sch, const struct search_row *s,
-                                      const struct candidate_row *c, int32_t attempt, struct err *e);
+                                      const struct candidate_row *c, struct err *e);
 /* The reason when it was given up, which also forgets it; NULL while it is under way. */
 bool scheduler_export_failed(struct scheduler *sch, struct export *x, char *why, size_t n);
 

@@ -1,5 +1,5 @@
 /*
- * scheduler_int - the insides that scheduler.c, course.c, record.c and exports.c share.
+ * scheduler_int - the insides that scheduler.c, leases.c, course.c, record.c, checkpoints.c and exports.c share.
  */
 #ifndef COORDINATOR_SCHEDULER_INT_H
 #define COORDINATOR_SCHEDULER_INT_H
@@ -11,6 +11,7 @@ struct export
     struct task task;
     struct recipe recipe;
     struct hash profile;
+    double lr_scale; /* what the evaluation had: the file is of the network that was scored */
     uint32_t n_keep;
     int32_t *keep; /* (n_keep) */
     char note[2 * RECIPE_NAME];
@@ -33,7 +34,7 @@ struct scheduler {
 };
 
 /* What a write to the store remembers until it is durable: the task by its numbers, who waits for the answer, and
- * for a result all that it said. */
+ * for a result or a checkpoint all that it said. */
 struct pending {
     struct scheduler *sch;
     struct task_id id;
@@ -46,6 +47,11 @@ void pending_free(struct pending *p);
 
 struct task *scheduler_task(struct scheduler *sch, const struct task_id *id); /* NULL: there is none any more */
 
+/* The worker says that it works on an attempt, or holds its result. True when that attempt still counts; a lease
+ * that has run out or that a restart left to nobody is then the worker's again. */
+bool scheduler_adopt(struct scheduler *sch, struct worker *w, const struct task_id *id);
+void scheduler_disown(struct scheduler *sch, const struct worker *w, const struct task_id *id); /* CANCEL */
+
 /* course.c: proposals, the change from one state to the next, the end. False: there is more to do, soon. */
 bool course_advance(struct scheduler *sch, struct search *s); /* may free s */
 /* Ends a search in any state: its workers are told, its open attempts closed. Frees s. */
@@ -53,12 +59,13 @@ void course_end(struct scheduler *sch, struct search *s, enum search_state to, c
                 void *arg);
 
 /* record.c: an attempt ends without a result. `ack`: the worker that waits to hear so, or NULL. The task is ready
- * again or given up afterwards; giving up a profile frees its search. */
+ * again or given up afterwards; giving up a profile or a training frees its search. */
 enum attempt_outcome {
     OUTCOME_LOST,        /* the worker went, or went silent */
     OUTCOME_ORPHANED,    /* likewise, while no coordinator ran: nobody's fault */
     OUTCOME_FAILED,      /* the worker, or the store, said so */
-    OUTCOME_HANDED_BACK, /* the worker stops: nobody's fault */
+    OUTCOME_HANDED_BACK, /* the worker stops, or the search is paused: nobody's fault */
+    OUTCOME_DIVERGED,    /* training's numbers went out of hand */
 };
 void record_attempt_end(struct scheduler *sch, struct task *t, enum attempt_outcome o, bool permanent,
                         const char *reason, const struct worker *ack);

@@ -9,22 +9,8 @@
 #include "common/onnx/load.h"
 #include "proto/text.h"
 
-void search_recipe(const struct spec *spec, struct recipe *r)
-{
-    r->seed = spec->seed;
-    r->data = spec->data;
-    memcpy(r->mean, spec->mean, sizeof(r->mean));
-    memcpy(r->std, spec->std, sizeof(r->std));
-    r->n_channels = spec->n_channels;
-    r->reward = spec->reward;
-    r->calibrate = spec->calibrate;
-    r->select = spec->select;
-    r->reconstruct = spec->reconstruct;
-    r->recalibrate = spec->recalibrate;
-}
-
 /* The coordinator computes with the structure alone: the weights go at once. */
-static int load_structure(struct search *s, const void *onnx, size_t n, struct err *e)
+static int load_graph(struct search *s, const void *onnx, size_t n, struct err *e)
 {
     struct model m;
     int rc = onnx_load(onnx, n, &m, e);
@@ -32,12 +18,18 @@ static int load_structure(struct search *s, const void *onnx, size_t n, struct e
         return err_wrap(e, "model");
     weights_release(&m.weights);
     s->graph = m.graph;
-    if ((rc = groups_find(&s->graph, &s->groups, e)) < 0)
-        return rc;
     const struct node *in = &s->graph.nodes[0];
     if (s->recipe.n_channels > 0 && s->recipe.n_channels != in->C)
         return err_set(e, ERR_INVALID, "normalize has %d channels, the model's input \"%s\" has %d",
                        s->recipe.n_channels, in->name, in->C);
+    return 0;
+}
+
+static int find_groups(struct search *s, struct err *e)
+{
+    int rc = groups_find(&s->graph, &s->groups, e);
+    if (rc < 0)
+        return rc;
     if (s->groups.n == 0)
         return err_set(e, ERR_INVALID, "model has nothing that can be cut");
     if (s->groups.n > PROTO_MAX_GROUPS)
@@ -94,6 +86,54 @@ static void make_setting(struct search *s)
     };
 }
 
+static int prepare_search(struct search *s, struct err *e)
+{
+    struct policy *trial = NULL;
+    int rc;
+    if ((rc = find_groups(s, e)) < 0 || (rc = make_curves(s, e)) < 0)
+        return rc;
+    make_setting(s);
+    if ((rc = policy_new(&trial, &s->setting, e)) < 0) /* can the budgets be met? */
+        return rc;
+    policy_free(trial);
+    s->candidates = xcalloc((size_t)s->spec.episodes, sizeof(*s->candidates));
+    task_init(&s->profiling, TASK_PROFILE, 0, -1, &s->lists);
+    return 0;
+}
+
+static int prepare_training(struct search *s, struct err *e)
+{
+    const struct training *t = &s->recipe.finish;
+    bool any = false;
+    for (int i = 0; i < s->graph.n; i++)
+        any = any || op_has_params(s->graph.nodes[i].op);
+    if (!any)
+        return err_set(e, ERR_INVALID, "model has nothing that can be trained");
+    if (t->distill.kind != DISTILL_NONE && !t->distill.other)
+        return err_set(e, ERR_INVALID,
+                       "training distils with %s, but has no teacher: distill.teacher must name one",
+                       distill_kind_name(t->distill.kind));
+    task_init(&s->training, TASK_TRAIN, 0, -1, &s->lists);
+    s->state = s->paused_from = SEARCH_RUNNING;
+    return 0;
+}
+
+/* Who teaches is known by a hash, which a spec doesn't know. */
+static void take_training(struct training *to, const struct training *from)
+{
+    bool other = to->distill.other;
+    struct hash teacher = to->distill.teacher;
+    *to = *from;
+    to->distill.other = other;
+    to->distill.teacher = teacher;
+}
+
+void search_take_training(const struct spec *spec, struct recipe *r)
+{
+    take_training(&r->finetune, &spec->finetune);
+    take_training(&r->finish, &spec->finish);
+}
+
 int search_new(struct search **out, const char *yaml, size_t n_yaml, const struct recipe *recipe, const void *onnx,
                size_t n_onnx, struct err *e)
 {
@@ -105,19 +145,31 @@ int search_new(struct search **out, const char *yaml, size_t n_yaml, const struc
         return rc;
     }
     s->recipe = *recipe;
-    struct policy *trial = NULL;
-    if ((rc = load_structure(s, onnx, n_onnx, e)) < 0 || (rc = make_curves(s, e)) < 0)
-        goto out;
-    make_setting(s);
-    if ((rc = policy_new(&trial, &s->setting, e)) < 0) /* can the budgets be met? */
-        goto out;
-    policy_free(trial);
-    s->candidates = xcalloc((size_t)s->spec.episodes, sizeof(*s->candidates));
-    task_init(&s->profiling, TASK_PROFILE, 0, -1, &s->lists);
+    search_take_training(&s->spec, &s->recipe);
+    if ((rc = load_graph(s, onnx, n_onnx, e)) == 0)
+        rc = s->spec.training ? prepare_training(s, e) : prepare_search(s, e);
+    if (rc < 0) {
+        search_free(s);
+        return rc;
+    }
     *out = s;
     return 0;
-out:
-    search_free(s);
+}
+
+int search_check_teacher(const struct search *s, const void *onnx, size_t n, struct err *e)
+{
+    struct model m;
+    int rc = onnx_load(onnx, n, &m, e);
+    if (rc < 0)
+        return err_wrap(e, "teacher");
+    const struct node *in = &m.graph.nodes[0], *out = &m.graph.nodes[m.graph.output];
+    const struct node *my_in = &s->graph.nodes[0], *my_out = &s->graph.nodes[s->graph.output];
+    if (in->C != my_in->C || in->H != my_in->H || in->W != my_in->W)
+        rc = err_set(e, ERR_INVALID, "teacher's input is %d x %d x %d, the model's %d x %d x %d", in->C, in->H,
+                     in->W, my_in->C, my_in->H, my_in->W);
+    else if (out->C != my_out->C)
+        rc = err_set(e, ERR_INVALID, "teacher tells %d classes apart, the model %d", out->C, my_out->C);
+    model_release(&m);
     return rc;
 }
 
@@ -143,6 +195,7 @@ void search_set_id(struct search *s, int64_t id)
 {
     s->id = id;
     s->profiling.id.search = id;
+    s->training.id.search = id;
 }
 
 int search_check_profile(const struct search *s, const struct msg_result *r, struct err *e)
@@ -301,7 +354,9 @@ void search_count(struct search *s, const struct candidate *c)
 struct task *search_task(struct search *s, const struct task_id *id)
 {
     if (id->kind == TASK_PROFILE)
-        return &s->profiling;
+        return s->spec.training ? NULL : &s->profiling;
+    if (id->kind == TASK_TRAIN)
+        return s->spec.training ? &s->training : NULL;
     if (id->episode < 0 || id->episode >= s->proposed)
         return NULL;
     struct candidate *c = s->candidates[id->episode];

@@ -1,7 +1,8 @@
 /*
  * search - one search that isn't over: what was asked for, the network's structure, the policy, and every candidate
- * with its state. It decides and remembers; it knows no store and no bus. course.h makes it go on, scheduler.h
- * gives its tasks out.
+ * with its state. It decides and remembers; it knows no store and no bus. course.c makes it go on, scheduler.h
+ * gives its tasks out. A training job is one, too, with neither groups nor policy nor candidates: only its one
+ * task.
  *
  * The proposal of episode e follows from the spec and the results of episodes 0 ... e - lookahead (design:
  * reproducible at any size of cluster): search_may_propose says whether those are all there, search_propose feeds
@@ -41,6 +42,7 @@ struct search {
     bool finals_chosen;
     int finals_left; /* FINISHING: finalists that are neither scored nor given up */
     struct task profiling;
+    struct task training; /* spec.training: the only task there is */
     struct task_lists lists;
     bool saving; /* a snapshot is on its way to the store */
 
@@ -50,15 +52,19 @@ struct search {
 };
 
 /*
- * From the spec's text and the model's bytes; the recipe is taken as it is. ERR_INVALID or ERR_UNSUPPORTED when the
- * spec or the model is wrong, nothing can be cut or a budget can't be met. `s` is NULL then.
+ * From the spec's text and the model's bytes; the recipe is taken as it is, but for what its finetune and finish
+ * don't say of the teachers: that is the spec's. ERR_INVALID or ERR_UNSUPPORTED when the spec or the model is
+ * wrong, nothing can be cut, a budget can't be met, or, for a training, nothing can be trained. `s` is NULL then.
  */
 MUST_CHECK int search_new(struct search **s, const char *yaml, size_t n_yaml, const struct recipe *recipe,
                           const void *onnx, size_t n_onnx, struct err *e);
 void search_free(struct search *s); /* NULL is fine */
 
-/* Fills in what the spec says of the recipe; its model, files and n_files are the caller's. */
-void search_recipe(const struct spec *spec, struct recipe *r);
+/* The recipe's finetune and finish, but for the teachers, from the spec. */
+void search_take_training(const struct spec *spec, struct recipe *r);
+
+/* ERR_INVALID when the ONNX file can't teach the search's network: another input or other classes. */
+MUST_CHECK int search_check_teacher(const struct search *s, const void *onnx, size_t n, struct err *e);
 
 void search_set_id(struct search *s, int64_t id);
 

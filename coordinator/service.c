@@ -40,10 +40,9 @@ struct store *service_store(struct service *s)
     return scheduler_store(s->sch);
 }
 
-void service_submit(struct service *s, const char *spec, size_t n_spec, const struct hash *model,
-                    const struct data_file *files, int n_files, service_reply *fn, void *arg)
+void service_submit(struct service *s, const struct order *o, service_reply *fn, void *arg)
 {
-    submit(s->sch, spec, n_spec, model, files, n_files, fn, arg);
+    submit(s->sch, o, fn, arg);
 }
 
 static struct question *ask(struct service *s, int64_t search, int32_t episode, service_reply *fn, void *arg)
@@ -137,7 +136,7 @@ static void on_size(void *arg, bool complete, uint64_t size, const struct err *e
 }
 
 static int begin_export(struct question *q, const struct search_row *s, const struct candidate_row *c,
-                        int32_t attempt, struct err *e)
+                        struct err *e)
 {
     if (c->failed)
         return err_set(e, ERR_STATE, "episode %d could not be evaluated, so there is nothing to export",
@@ -146,11 +145,10 @@ static int begin_export(struct question *q, const struct search_row *s, const st
         return err_set(e, ERR_STATE, "episode %d has no result yet", q->episode);
     if (scheduler_export(q->s->sch, q->search, q->episode))
         return 0; /* asked for twice at the same time */
-    return scheduler_export_begin(q->s->sch, s, c, attempt, e);
+    return scheduler_export_begin(q->s->sch, s, c, e);
 }
 
-static void on_rows(void *arg, const struct search_row *s, const struct candidate_row *c, int32_t attempt,
-                    const struct err *failed)
+static void on_rows(void *arg, const struct search_row *s, const struct candidate_row *c, const struct err *failed)
 {
     struct question *q = arg;
     struct err e;
@@ -161,7 +159,7 @@ static void on_rows(void *arg, const struct search_row *s, const struct candidat
     if (c->has_model) {
         q->hash = c->model;
         store_blob_has(service_store(q->s), &c->model, on_size, q);
-    } else if (begin_export(q, s, c, attempt, &e) < 0) {
+    } else if (begin_export(q, s, c, &e) < 0) {
         answer(q, NULL, &e);
     } else {
         answer_pending(q);

@@ -17,13 +17,19 @@ void service_free(struct service *s);
 /* json is borrowed during the call; e is NULL on success. */
 typedef void service_reply(void *arg, const char *json, const struct err *e);
 
+struct order { /* what a search or a training is asked for with; all borrowed */
+    const char *spec;
+    size_t n_spec;
+    struct hash model;
+    const struct data_file *files; /* (n_files) the data files' names, hashes and sizes */
+    int n_files;
+    const struct hash *finetune_teacher, *finish_teacher; /* when the spec names one, else NULL */
+};
 /*
- * Starts a search: parses the spec again, checks that model and data blobs are complete, that the ONNX file can be
- * cut, and that every budget can be met. `recipe_files`: the data files' names, hashes and sizes. Replies {"id":
- * 7}.
+ * Starts a search or a training: parses the spec again, checks that all blobs are complete, that the ONNX file can
+ * be cut and every budget be met, or that it can be trained, and that its teachers fit it. Replies {"id": 7}.
  */
-void service_submit(struct service *s, const char *spec, size_t n_spec, const struct hash *model,
-                    const struct data_file *files, int n_files, service_reply *fn, void *arg);
+void service_submit(struct service *s, const struct order *o, service_reply *fn, void *arg);
 
 enum control { CONTROL_PAUSE, CONTROL_RESUME, CONTROL_CANCEL };
 /* Replies {"id": 7, "state": "paused"}; ERR_STATE when it isn't possible now. */

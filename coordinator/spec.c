@@ -1,75 +1,12 @@
 #include "coordinator/spec.h"
 
-#include <ctype.h>
-#include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/mem.h"
-#include "coordinator/spec_tree.h"
-
-/* Each take_* reads one value into *out when its key is there; what is absent keeps its default. */
-static int take_int(const char *key, const char *text, long long lo, long long hi, long long *out, struct err *e)
-{
-    char *end;
-    if (!text)
-        return 0;
-    errno = 0;
-    long long x = strtoll(text, &end, 10);
-    if (!*text || *end || isspace((unsigned char)*text))
-        return err_set(e, ERR_INVALID, "spec: %s \"%.80s\": must be a whole number", key, text);
-    if ((errno || x < lo || x > hi) && lo == hi)
-        return err_set(e, ERR_INVALID, "spec: %s %.80s: must be %lld", key, text, lo);
-    if (errno || x < lo || x > hi)
-        return err_set(e, ERR_INVALID, "spec: %s %.80s: must be %lld to %lld", key, text, lo, hi);
-    *out = x;
-    return 0;
-}
-
-static int take_small(const char *key, const char *text, int lo, int hi, int *out, struct err *e)
-{
-    long long x = *out;
-    int rc = take_int(key, text, lo, hi, &x, e);
-    *out = (int)x;
-    return rc;
-}
-
-/* lo < x <= hi */
-static int take_number(const char *key, const char *text, double lo, double hi, double *out, struct err *e)
-{
-    char *end;
-    if (!text)
-        return 0;
-    double x = strtod(text, &end);
-    if (!*text || *end || isspace((unsigned char)*text) || !isfinite(x) || strpbrk(text, "xX"))
-        return err_set(e, ERR_INVALID, "spec: %s \"%.80s\": must be a number", key, text);
-    if (!(x > lo && x <= hi))
-        return err_set(e, ERR_INVALID, "spec: %s %g: must be over %g and at most %g", key, x, lo, hi);
-    *out = x;
-    return 0;
-}
-
-static int take_bool(const char *key, const char *text, bool *out, struct err *e)
-{
-    if (!text)
-        return 0;
-    *out = strcmp(text, "true") == 0;
-    if (!*out && strcmp(text, "false") != 0)
-        return err_set(e, ERR_INVALID, "spec: %s \"%.80s\": must be true or false", key, text);
-    return 0;
-}
-
-static int not_one_of(const char *key, const char *text, const char *choices, struct err *e)
-{
-    return err_set(e, ERR_INVALID, "spec: %s \"%.80s\": must be one of %s", key, text, choices);
-}
-
-static int absent_yet(const char *key, const char *text, const char *what, const char *instead, struct err *e)
-{
-    return err_set(e, ERR_UNSUPPORTED, "spec: %s %.80s: %s isn't there yet in this version; %s", key, text, what,
-                   instead);
-}
+#include "common/zoo/zoo.h"
+#include "coordinator/spec_training.h"
+#include "coordinator/spec_value.h"
 
 static int take_name(const char *text, char out[RECIPE_NAME], struct err *e)
 {
@@ -85,35 +22,37 @@ static int take_name(const char *text, char out[RECIPE_NAME], struct err *e)
     return 0;
 }
 
-static int take_data(const struct spec_tree *t, struct spec *s, struct err *e)
+static int take_data(const struct data_tree *t, struct spec *s, struct err *e)
 {
-    if (!t->data.kind)
+    if (!t || !t->kind)
         return err_set(e, ERR_INVALID, "spec: data.kind is missing");
-    if (strcmp(t->data.kind, "images") == 0)
-        return absent_yet("data.kind", t->data.kind, "reading picture files",
-                          "use cifar10, cifar100, idx or synthetic", e);
-    if (!data_kind_from_name(t->data.kind, &s->data))
-        return not_one_of("data.kind", t->data.kind, "cifar10, cifar100, idx, synthetic", e);
-    if (s->data == DATA_SYNTHETIC && t->data.path)
-        return err_set(e, ERR_INVALID, "spec: data.path \"%.80s\": synthetic data has no files", t->data.path);
-    if (s->data != DATA_SYNTHETIC && (!t->data.path || !*t->data.path))
+    if (strcmp(t->kind, "images") == 0)
+        return spec_absent_yet("data.kind", t->kind, "reading picture files",
+                               "use cifar10, cifar100, idx or synthetic", e);
+    if (!data_kind_from_name(t->kind, &s->data))
+        return spec_not_one_of("data.kind", t->kind, "cifar10, cifar100, idx, synthetic", e);
+    if (s->data == DATA_SYNTHETIC && t->path)
+        return err_set(e, ERR_INVALID, "spec: data.path \"%.80s\": synthetic data has no files", t->path);
+    if (s->data != DATA_SYNTHETIC && (!t->path || !*t->path))
         return err_set(e, ERR_INVALID, "spec: data.path is missing");
-    s->data_path = t->data.path ? xstrdup(t->data.path) : NULL;
+    s->data_path = t->path ? xstrdup(t->path) : NULL;
     return 0;
 }
 
-static int take_normalize(const struct spec_tree *t, struct spec *s, struct err *e)
+static int take_normalize(const struct normalize_tree *t, struct spec *s, struct err *e)
 {
-    const struct text_list *mean = &t->normalize.mean, *std = &t->normalize.std;
     int rc = 0;
+    if (!t)
+        return 0;
+    const struct text_list *mean = &t->mean, *std = &t->std;
     if (mean->n != std->n)
         return err_set(e, ERR_INVALID, "spec: normalize has %u numbers for mean and %u for std", mean->n, std->n);
     if (mean->n > 4)
         return err_set(e, ERR_INVALID, "spec: normalize.mean has %u numbers: must be 1 to 4", mean->n);
     for (unsigned c = 0; rc == 0 && c < mean->n; c++) {
-        rc = take_number("normalize.mean", mean->of[c], -1e6, 1e6, &s->mean[c], e);
+        rc = spec_take_over("normalize.mean", mean->of[c], -1e6, 1e6, &s->mean[c], e);
         if (rc == 0)
-            rc = take_number("normalize.std", std->of[c], 0, 1e6, &s->std[c], e);
+            rc = spec_take_over("normalize.std", std->of[c], 0, 1e6, &s->std[c], e);
     }
     s->n_channels = (int)mean->n;
     return rc;
@@ -126,7 +65,7 @@ static int take_budget_list(const char *key, enum cost_kind kind, const struct t
         if (s->n_budgets == SPEC_MAX_BUDGETS)
             return err_set(e, ERR_INVALID, "spec: budgets: at most %d in all", SPEC_MAX_BUDGETS);
         s->budgets[s->n_budgets].kind = kind;
-        int rc = take_number(key, l->of[i], 0, 1, &s->budgets[s->n_budgets].frac, e);
+        int rc = spec_take_over(key, l->of[i], 0, 1, &s->budgets[s->n_budgets].frac, e);
         if (rc < 0)
             return rc;
         for (int j = 0; j < s->n_budgets; j++)
@@ -137,65 +76,74 @@ static int take_budget_list(const char *key, enum cost_kind kind, const struct t
     return 0;
 }
 
-static int take_budgets(const struct spec_tree *t, struct spec *s, struct err *e)
+static int take_budgets(const struct budgets_tree *t, struct spec *s, struct err *e)
 {
-    if (t->budgets.latency.n > 0)
-        return absent_yet("budgets.latency", t->budgets.latency.of[0], "a latency budget",
-                          "use flops, params or bytes", e);
-    int rc = take_budget_list("budgets.flops", COST_FLOPS, &t->budgets.flops, s, e);
+    static const struct budgets_tree none;
+    if (!t)
+        t = &none;
+    if (t->latency.n > 0)
+        return spec_absent_yet("budgets.latency", t->latency.of[0], "a latency budget",
+                               "use flops, params or bytes", e);
+    int rc = take_budget_list("budgets.flops", COST_FLOPS, &t->flops, s, e);
     if (rc == 0)
-        rc = take_budget_list("budgets.params", COST_PARAMS, &t->budgets.params, s, e);
+        rc = take_budget_list("budgets.params", COST_PARAMS, &t->params, s, e);
     if (rc == 0)
-        rc = take_budget_list("budgets.bytes", COST_BYTES, &t->budgets.bytes, s, e);
+        rc = take_budget_list("budgets.bytes", COST_BYTES, &t->bytes, s, e);
     if (rc == 0 && s->n_budgets == 0)
         rc = err_set(e, ERR_INVALID, "spec: budgets is missing: such as budgets: {flops: [0.5]}");
     return rc;
 }
 
-static int take_search(const struct spec_tree *t, struct spec *s, struct err *e)
+static int take_search(const struct search_tree *t, struct spec *s, struct err *e)
 {
-    const char *start = t->search.start;
-    if (t->search.policy && !policy_from_name(t->search.policy, &s->policy))
-        return not_one_of("search.policy", t->search.policy, "ddpg, random, uniform, sensitivity", e);
-    if (t->search.reward && !reward_from_name(t->search.reward, &s->objective))
-        return not_one_of("search.reward", t->search.reward, "accuracy, error-flops, error-params", e);
+    if (!t)
+        return 0;
+    const char *start = t->start;
+    if (t->policy && !policy_from_name(t->policy, &s->policy))
+        return spec_not_one_of("search.policy", t->policy, "ddpg, random, uniform, sensitivity", e);
+    if (t->reward && !reward_from_name(t->reward, &s->objective))
+        return spec_not_one_of("search.reward", t->reward, "accuracy, error-flops, error-params", e);
     if (start && strcmp(start, "sensitivity") != 0 && strcmp(start, "random") != 0)
-        return not_one_of("search.start", start, "sensitivity, random", e);
+        return spec_not_one_of("search.start", start, "sensitivity, random", e);
     s->start = start && strcmp(start, "random") == 0 ? START_RANDOM : START_SENSITIVITY;
-    int rc = take_small("search.episodes", t->search.episodes, 1, 100000, &s->episodes, e);
+    int rc = spec_take_small("search.episodes", t->episodes, 1, 100000, &s->episodes, e);
     if (rc == 0)
-        rc = take_small("search.warmup", t->search.warmup, 0, 100000, &s->warmup, e);
+        rc = spec_take_small("search.warmup", t->warmup, 0, 100000, &s->warmup, e);
     if (rc == 0)
-        rc = take_small("search.lookahead", t->search.lookahead, 1, 10000, &s->lookahead, e);
+        rc = spec_take_small("search.lookahead", t->lookahead, 1, 10000, &s->lookahead, e);
     return rc;
 }
 
-static int take_cut(const struct spec_tree *t, struct spec *s, struct err *e)
+static int take_cut(const struct cut_tree *t, struct spec *s, struct err *e)
 {
-    const char *groups = t->cut.groups;
+    if (!t)
+        return 0;
+    const char *groups = t->groups;
     if (groups && strcmp(groups, "all") != 0 && strcmp(groups, "inner") != 0)
-        return not_one_of("cut.groups", groups, "all, inner", e);
+        return spec_not_one_of("cut.groups", groups, "all, inner", e);
     s->inner_only = groups && strcmp(groups, "inner") == 0;
-    if (t->cut.round_to && strcmp(t->cut.round_to, "auto") == 0)
-        return absent_yet("cut.round_to", "auto", "choosing the rounding", "use a number such as 8", e);
-    if (t->cut.select && !select_kind_from_name(t->cut.select, &s->select))
-        return not_one_of("cut.select", t->cut.select, "gram, l1", e);
-    int rc = take_small("cut.round_to", t->cut.round_to, 1, 1024, &s->round_to, e);
+    if (t->round_to && strcmp(t->round_to, "auto") == 0)
+        return spec_absent_yet("cut.round_to", "auto", "choosing the rounding", "use a number such as 8", e);
+    if (t->select && !select_kind_from_name(t->select, &s->select))
+        return spec_not_one_of("cut.select", t->select, "gram, l1", e);
+    int rc = spec_take_small("cut.round_to", t->round_to, 1, 1024, &s->round_to, e);
     if (rc == 0)
-        rc = take_number("cut.keep_min", t->cut.keep_min, 0, 1, &s->keep_min, e);
+        rc = spec_take_over("cut.keep_min", t->keep_min, 0, 1, &s->keep_min, e);
     if (rc == 0)
-        rc = take_bool("cut.reconstruct", t->cut.reconstruct, &s->reconstruct, e);
+        rc = spec_take_bool("cut.reconstruct", t->reconstruct, &s->reconstruct, e);
     if (rc == 0)
-        rc = take_bool("cut.recalibrate", t->cut.recalibrate, &s->recalibrate, e);
+        rc = spec_take_bool("cut.recalibrate", t->recalibrate, &s->recalibrate, e);
     return rc;
 }
 
 /* Both are carved from the training set, without overlap. */
-static int take_split(const struct spec_tree *t, struct spec *s, struct err *e)
+static int take_split(const struct split_tree *t, struct spec *s, struct err *e)
 {
-    int rc = take_small("split.reward", t->split.reward, 1, 1000000, &s->reward, e);
-    if (rc == 0)
-        rc = take_small("split.calibrate", t->split.calibrate, 10, 1000000, &s->calibrate, e);
+    int rc = 0;
+    if (t)
+        rc = spec_take_small("split.reward", t->reward, 1, 1000000, &s->reward, e);
+    if (t && rc == 0)
+        rc = spec_take_small("split.calibrate", t->calibrate, 10, 1000000, &s->calibrate, e);
     int most = data_kind_images(s->data);
     if (rc == 0 && most > 0 && s->reward + s->calibrate > most)
         rc = err_set(e, ERR_INVALID, "spec: split.reward %d and split.calibrate %d: %s has %d training images",
@@ -203,27 +151,57 @@ static int take_split(const struct spec_tree *t, struct spec *s, struct err *e)
     return rc;
 }
 
-/* Fine-tuning has its own release; its keys are known, but only "none" can be asked for. */
-static int take_epochs(const char *key, const char *text, struct err *e)
+static int take_model(const struct spec_tree *t, struct spec *s, struct err *e)
 {
-    int epochs = 0, rc = take_small(key, text, 0, 100000, &epochs, e);
-    if (rc == 0 && epochs > 0)
-        rc = absent_yet(key, text, "fine-tuning", "use 0 or leave it out", e);
+    if (!t->model || !*t->model)
+        return err_set(e, ERR_INVALID, "spec: model is missing");
+    s->model = xstrdup(t->model);
+    if (t->classes && !(t->train && zoo_knows(s->model)))
+        return err_set(e, ERR_INVALID, "spec: classes %.80s: only a training of a network by name takes it: %s",
+                       t->classes, zoo_names());
+    return spec_take_small("classes", t->classes, 2, SPEC_MAX_CLASSES, &s->classes, e);
+}
+
+/* What is asked for when there is a network to begin with and a front to be found. */
+static int take_parts_of_search(const struct spec_tree *t, struct spec *s, struct err *e)
+{
+    int rc = take_split(t->split, s, e);
+    if (rc == 0)
+        rc = take_budgets(t->budgets, s, e);
+    if (rc == 0)
+        rc = take_search(t->search, s, e);
+    if (rc == 0)
+        rc = take_cut(t->cut, s, e);
+    if (rc == 0)
+        rc = spec_take_training("finetune", t->finetune, &s->finetune, &s->finetune_teacher, e);
+    if (rc == 0)
+        rc = spec_take_training("finish", t->finish, &s->finish, &s->finish_teacher, e);
+    if (rc == 0 && t->finish)
+        rc = spec_take_small("finish.top", t->finish->top, 0, 100, &s->finish_top, e);
     return rc;
 }
 
-static int take_finish(const struct spec_tree *t, struct spec *s, struct err *e)
+/* A training looks at all images alike, and cuts nothing. */
+static int take_train(const struct spec_tree *t, struct spec *s, struct err *e)
 {
-    int rc = take_epochs("finetune.epochs", t->finetune.epochs, e);
-    if (rc == 0)
-        rc = take_epochs("finish.epochs", t->finish.epochs, e);
-    if (rc == 0 && t->finish.lr)
-        rc = absent_yet("finish.lr", t->finish.lr, "fine-tuning", "leave it out", e);
-    if (rc == 0 && (t->finish.distill.temperature || t->finish.distill.weight))
-        rc = err_set(e, ERR_UNSUPPORTED,
-                     "spec: finish.distill: fine-tuning isn't there yet in this version; leave it out");
-    if (rc == 0)
-        rc = take_small("finish.top", t->finish.top, 0, 100, &s->finish_top, e);
+    const char *odd = t->budgets    ? "budgets"
+                      : t->search   ? "search"
+                      : t->cut      ? "cut"
+                      : t->finetune ? "finetune"
+                      : t->finish   ? "finish"
+                      : t->split    ? "split"
+                                    : NULL;
+    if (odd)
+        return err_set(e, ERR_INVALID, "spec: a spec with `train` is a training: leave out `%s`", odd);
+    s->training = true;
+    s->reward = s->calibrate = s->finish_top = 0;
+    s->finish = spec_training_from_scratch();
+    int rc = spec_take_training("train", t->train, &s->finish, &s->finish_teacher, e);
+    if (rc == 0 && !training_any(&s->finish))
+        rc = err_set(e, ERR_INVALID, "spec: train.epochs is missing: such as train: {epochs: 100}");
+    if (rc == 0 && s->finish.distill.kind != DISTILL_NONE && !s->finish_teacher)
+        rc = err_set(e, ERR_INVALID,
+                     "spec: train.distill.teacher is missing: the ONNX file of a network that is trained already");
     return rc;
 }
 
@@ -232,30 +210,22 @@ static int read_tree(const struct spec_tree *t, struct spec *s, struct err *e)
     long long version = 0, seed = 1;
     if (!t->spec_version)
         return err_set(e, ERR_INVALID, "spec: spec_version is missing: must be 1");
-    int rc = take_int("spec_version", t->spec_version, 1, 1, &version, e);
+    int rc = spec_take_int("spec_version", t->spec_version, 1, 1, &version, e);
     if (rc == 0)
         rc = take_name(t->name, s->name, e);
     if (rc == 0)
-        rc = take_int("seed", t->seed, 0, INT64_MAX, &seed, e);
+        rc = spec_take_int("seed", t->seed, 0, INT64_MAX, &seed, e);
     s->seed = (uint64_t)seed;
-    if (rc == 0 && (!t->model || !*t->model))
-        rc = err_set(e, ERR_INVALID, "spec: model is missing");
     if (rc == 0)
-        s->model = xstrdup(t->model);
+        rc = take_model(t, s, e);
     if (rc == 0)
-        rc = take_data(t, s, e);
+        rc = take_data(t->data, s, e);
     if (rc == 0)
-        rc = take_normalize(t, s, e);
+        rc = take_normalize(t->normalize, s, e);
+    if (rc == 0 && t->precision && !precision_from_name(t->precision, &s->precision))
+        rc = spec_not_one_of("precision", t->precision, "fp32, bf16", e);
     if (rc == 0)
-        rc = take_split(t, s, e);
-    if (rc == 0)
-        rc = take_budgets(t, s, e);
-    if (rc == 0)
-        rc = take_search(t, s, e);
-    if (rc == 0)
-        rc = take_cut(t, s, e);
-    if (rc == 0)
-        rc = take_finish(t, s, e);
+        rc = t->train ? take_train(t, s, e) : take_parts_of_search(t, s, e);
     return rc;
 }
 
@@ -275,6 +245,8 @@ int spec_parse(const char *yaml, size_t n, struct spec *s, struct err *e)
                        .select = SELECT_GRAM,
                        .reconstruct = true,
                        .recalibrate = true,
+                       .finetune = training_none(),
+                       .finish = training_none(),
                        .finish_top = 1};
     struct spec_tree *t = NULL;
     if (n > SPEC_MAX_BYTES)
@@ -292,5 +264,24 @@ void spec_release(struct spec *s)
 {
     free(s->model);
     free(s->data_path);
+    free(s->finetune_teacher);
+    free(s->finish_teacher);
     *s = (struct spec){0};
+}
+
+void spec_recipe(const struct spec *s, struct recipe *r)
+{
+    r->seed = s->seed;
+    r->data = s->data;
+    memcpy(r->mean, s->mean, sizeof(r->mean));
+    memcpy(r->std, s->std, sizeof(r->std));
+    r->n_channels = s->n_channels;
+    r->reward = s->reward;
+    r->calibrate = s->calibrate;
+    r->select = s->select;
+    r->reconstruct = s->reconstruct;
+    r->recalibrate = s->recalibrate;
+    r->precision = s->precision;
+    r->finetune = s->finetune;
+    r->finish = s->finish;
 }

@@ -10,11 +10,13 @@
 
 #define SPEC_MAX_BUDGETS 16
 #define SPEC_MAX_BYTES   (256 << 10)
+#define SPEC_MAX_CLASSES 100000
 
 struct spec {
     char name[RECIPE_NAME];
-    uint64_t seed;           /* 1 */
-    char *model, *data_path; /* as written; relative to the spec's file; data_path NULL for synthetic */
+    uint64_t seed;   /* 1 */
+    char *model;     /* as written: a file, relative to the spec's; or, of a training, a name of the zoo */
+    char *data_path; /* likewise; NULL for synthetic */
     enum data_kind data;
     double mean[4], std[4];
     int n_channels;        /* numbers in mean and std, 0 when absent */
@@ -33,10 +35,20 @@ struct spec {
     double keep_min;                 /* 0.2 */
     enum select_kind select;         /* gram */
     bool reconstruct, recalibrate;   /* true, true */
-    int finish_top;                  /* finalists per budget: scored on the test set and exported; 1 */
+    enum precision precision;        /* fp32 */
+    struct training finetune;        /* inside each evaluation; none */
+    struct training finish;          /* of finalists; none. A training's `train` */
+    char *finetune_teacher; /* distill.teacher as written, or NULL; its hash in `finetune` isn't known here */
+    char *finish_teacher;   /* likewise */
+    int finish_top;         /* finalists per budget: scored on the test set and exported; 1 */
+    bool training;          /* there is a `train`: one network is trained, nothing is searched */
+    int classes;            /* of a network by its name; 0: as many as the data has */
 };
 
 MUST_CHECK int spec_parse(const char *yaml, size_t n, struct spec *s, struct err *e);
 void spec_release(struct spec *s);
+
+/* Fills in what the spec says of the recipe; model, files, n_files and the teachers' hashes are the caller's. */
+void spec_recipe(const struct spec *s, struct recipe *r);
 
 #endif

@@ -12,41 +12,54 @@
 
 /* clang-format off */
 #define TEXT(where, key)   CYAML_FIELD_STRING_PTR(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, where, key, 0, SPEC_TREE_MAX_TEXT)
-#define MAP(where, key)    CYAML_FIELD_MAPPING(#key, CYAML_FLAG_OPTIONAL, where, key, key##_fields)
+#define MAP(where, key)    CYAML_FIELD_MAPPING_PTR(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, where, key, key##_fields)
 #define LIST(where, k)     {.key = #k, .value = {.type = CYAML_SEQUENCE, .flags = CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, \
                             .data_size = sizeof(char *), .sequence = {.entry = &text, .min = 1, .max = SPEC_TREE_MAX_LIST}}, \
                             .data_offset = offsetof(where, k.of), .count_size = sizeof(unsigned), .count_offset = offsetof(where, k.n)}
-#define PART(k)            __typeof__(((struct spec_tree *)0)->k)
 
 static const cyaml_schema_value_t text = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, SPEC_TREE_MAX_TEXT)};
 
 static const cyaml_schema_field_t data_fields[] = {
-    TEXT(PART(data), kind), TEXT(PART(data), path), CYAML_FIELD_END};
+    TEXT(struct data_tree, kind), TEXT(struct data_tree, path), CYAML_FIELD_END};
 static const cyaml_schema_field_t normalize_fields[] = {
-    LIST(PART(normalize), mean), LIST(PART(normalize), std), CYAML_FIELD_END};
+    LIST(struct normalize_tree, mean), LIST(struct normalize_tree, std), CYAML_FIELD_END};
 static const cyaml_schema_field_t split_fields[] = {
-    TEXT(PART(split), reward), TEXT(PART(split), calibrate), CYAML_FIELD_END};
+    TEXT(struct split_tree, reward), TEXT(struct split_tree, calibrate), CYAML_FIELD_END};
 static const cyaml_schema_field_t budgets_fields[] = {
-    LIST(PART(budgets), flops), LIST(PART(budgets), params), LIST(PART(budgets), bytes), LIST(PART(budgets), latency),
-    CYAML_FIELD_END};
+    LIST(struct budgets_tree, flops), LIST(struct budgets_tree, params), LIST(struct budgets_tree, bytes),
+    LIST(struct budgets_tree, latency), CYAML_FIELD_END};
 static const cyaml_schema_field_t search_fields[] = {
-    TEXT(PART(search), policy), TEXT(PART(search), episodes), TEXT(PART(search), warmup), TEXT(PART(search), lookahead),
-    TEXT(PART(search), reward), TEXT(PART(search), start), CYAML_FIELD_END};
-static const cyaml_schema_field_t cut_fields[] = {
-    TEXT(PART(cut), groups), TEXT(PART(cut), round_to), TEXT(PART(cut), keep_min), TEXT(PART(cut), select),
-    TEXT(PART(cut), reconstruct), TEXT(PART(cut), recalibrate), CYAML_FIELD_END};
-static const cyaml_schema_field_t finetune_fields[] = {
-    TEXT(PART(finetune), epochs), CYAML_FIELD_END};
-static const cyaml_schema_field_t distill_fields[] = {
-    TEXT(PART(finish.distill), temperature), TEXT(PART(finish.distill), weight), CYAML_FIELD_END};
-static const cyaml_schema_field_t finish_fields[] = {
-    TEXT(PART(finish), top), TEXT(PART(finish), epochs), TEXT(PART(finish), lr), MAP(PART(finish), distill),
+    TEXT(struct search_tree, policy), TEXT(struct search_tree, episodes), TEXT(struct search_tree, warmup),
+    TEXT(struct search_tree, lookahead), TEXT(struct search_tree, reward), TEXT(struct search_tree, start),
     CYAML_FIELD_END};
+static const cyaml_schema_field_t cut_fields[] = {
+    TEXT(struct cut_tree, groups), TEXT(struct cut_tree, round_to), TEXT(struct cut_tree, keep_min),
+    TEXT(struct cut_tree, select), TEXT(struct cut_tree, reconstruct), TEXT(struct cut_tree, recalibrate),
+    CYAML_FIELD_END};
+static const cyaml_schema_field_t augment_fields[] = {
+    TEXT(struct augment_tree, pad), TEXT(struct augment_tree, flip), TEXT(struct augment_tree, cutout),
+    CYAML_FIELD_END};
+static const cyaml_schema_field_t distill_fields[] = {
+    TEXT(struct distill_tree, kind), TEXT(struct distill_tree, temperature), TEXT(struct distill_tree, weight),
+    TEXT(struct distill_tree, alpha), TEXT(struct distill_tree, beta), TEXT(struct distill_tree, teacher),
+    CYAML_FIELD_END};
+
+#define TRAINING(k) TEXT(struct training_tree, k)
+#define TRAINING_FIELDS                                                                                            \
+    TRAINING(epochs), TRAINING(steps), TRAINING(lr), TRAINING(batch), TRAINING(momentum), TRAINING(nesterov),      \
+    TRAINING(weight_decay), TRAINING(decay_all), TRAINING(schedule), LIST(struct training_tree, drops),            \
+    TRAINING(drop), TRAINING(warmup), TRAINING(smoothing), MAP(struct training_tree, augment),                     \
+    MAP(struct training_tree, distill), CYAML_FIELD_END
+static const cyaml_schema_field_t finetune_fields[] = {TRAINING_FIELDS};
+static const cyaml_schema_field_t train_fields[] = {TRAINING_FIELDS};
+static const cyaml_schema_field_t finish_fields[] = {TRAINING(top), TRAINING_FIELDS};
+
 static const cyaml_schema_field_t top_fields[] = {
     TEXT(struct spec_tree, spec_version), TEXT(struct spec_tree, name), TEXT(struct spec_tree, seed),
-    TEXT(struct spec_tree, model), MAP(struct spec_tree, data), MAP(struct spec_tree, normalize),
-    MAP(struct spec_tree, split), MAP(struct spec_tree, budgets), MAP(struct spec_tree, search),
-    MAP(struct spec_tree, cut), MAP(struct spec_tree, finetune), MAP(struct spec_tree, finish), CYAML_FIELD_END};
+    TEXT(struct spec_tree, model), TEXT(struct spec_tree, classes), TEXT(struct spec_tree, precision),
+    MAP(struct spec_tree, data), MAP(struct spec_tree, normalize), MAP(struct spec_tree, split),
+    MAP(struct spec_tree, budgets), MAP(struct spec_tree, search), MAP(struct spec_tree, cut),
+    MAP(struct spec_tree, finetune), MAP(struct spec_tree, finish), MAP(struct spec_tree, train), CYAML_FIELD_END};
 static const cyaml_schema_value_t top = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct spec_tree, top_fields)};
 /* clang-format on */
 
@@ -55,7 +68,8 @@ static const struct {
     const cyaml_schema_field_t *fields;
 } maps[] = {{"data", data_fields},         {"normalize", normalize_fields}, {"split", split_fields},
             {"budgets", budgets_fields},   {"search", search_fields},       {"cut", cut_fields},
-            {"finetune", finetune_fields}, {"distill", distill_fields},     {"finish", finish_fields}};
+            {"finetune", finetune_fields}, {"finish", finish_fields},       {"train", train_fields},
+            {"augment", augment_fields},   {"distill", distill_fields}};
 
 /* What libcyaml says about a bad document: the complaint, then a backtrace from the inside out. */
 struct complaint {

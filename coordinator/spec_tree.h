@@ -18,35 +18,47 @@ struct text_list {
 };
 
 /* Absent keys are NULL; absent lists are empty. */
+struct augment_tree {
+    char *pad, *flip, *cutout;
+};
+struct distill_tree {
+    char *kind, *temperature, *weight, *alpha, *beta, *teacher;
+};
+struct training_tree {
+    char *top; /* of `finish` alone */
+    char *epochs, *steps, *lr, *batch, *momentum, *nesterov, *weight_decay, *decay_all, *schedule, *drop, *warmup,
+        *smoothing;
+    struct text_list drops;
+    struct augment_tree *augment;
+    struct distill_tree *distill;
+};
+struct data_tree {
+    char *kind, *path;
+};
+struct normalize_tree {
+    struct text_list mean, std;
+};
+struct split_tree {
+    char *reward, *calibrate;
+};
+struct budgets_tree {
+    struct text_list flops, params, bytes, latency;
+};
+struct search_tree {
+    char *policy, *episodes, *warmup, *lookahead, *reward, *start;
+};
+struct cut_tree {
+    char *groups, *round_to, *keep_min, *select, *reconstruct, *recalibrate;
+};
 struct spec_tree {
-    char *spec_version, *name, *seed, *model;
-    struct {
-        char *kind, *path;
-    } data;
-    struct {
-        struct text_list mean, std;
-    } normalize;
-    struct {
-        char *reward, *calibrate;
-    } split;
-    struct {
-        struct text_list flops, params, bytes, latency;
-    } budgets;
-    struct {
-        char *policy, *episodes, *warmup, *lookahead, *reward, *start;
-    } search;
-    struct {
-        char *groups, *round_to, *keep_min, *select, *reconstruct, *recalibrate;
-    } cut;
-    struct {
-        char *epochs;
-    } finetune;
-    struct {
-        char *top, *epochs, *lr;
-        struct {
-            char *temperature, *weight;
-        } distill;
-    } finish;
+    char *spec_version, *name, *seed, *model, *classes, *precision;
+    struct data_tree *data;
+    struct normalize_tree *normalize;
+    struct split_tree *split;
+    struct budgets_tree *budgets;
+    struct search_tree *search;
+    struct cut_tree *cut;
+    struct training_tree *finetune, *finish, *train;
 };
 
 /* ERR_INVALID with the line and, for an unknown key, the nearest known one. */

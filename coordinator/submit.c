@@ -13,6 +13,7 @@ struct submission {
     size_t n_spec;
     struct recipe recipe;
     int checked; /* data files that are known to be there */
+    int taught;  /* of finetune and finish, those whose teacher is known to fit */
     struct search *search;
     service_reply *fn;
     void *arg;
@@ -37,11 +38,45 @@ static void on_created(void *arg, int64_t id, const struct err *e)
     struct search *s = u->search;
     u->search = NULL;
     search_set_id(s, id);
-    log_info("search", "search=%" PRId64 " state=profiling name=\"%s\" episodes=%d groups=%d policy=%s", id,
-             s->spec.name, s->spec.episodes, s->groups.n, policy_name(s->spec.policy));
+    if (s->spec.training)
+        log_info("training", "search=%" PRId64 " state=running name=\"%s\" epochs=%d steps=%d", id, s->spec.name,
+                 s->spec.finish.epochs, s->spec.finish.steps);
+    else
+        log_info("search", "search=%" PRId64 " state=profiling name=\"%s\" episodes=%d groups=%d policy=%s", id,
+                 s->spec.name, s->spec.episodes, s->groups.n, policy_name(s->spec.policy));
     snprintf(json, sizeof(json), "{\"id\": %" PRId64 "}", id);
     scheduler_add(u->sch, s);
     finish(u, json, NULL);
+}
+
+static void teach_next(struct submission *u);
+
+static void on_teacher(void *arg, const void *onnx, size_t n, const struct err *failed)
+{
+    struct submission *u = arg;
+    struct err e;
+    if (failed) {
+        e = *failed;
+        err_wrap(&e, "teacher");
+        finish(u, NULL, &e);
+    } else if (search_check_teacher(u->search, onnx, n, &e) < 0) {
+        finish(u, NULL, &e);
+    } else {
+        u->taught++;
+        teach_next(u);
+    }
+}
+
+static void teach_next(struct submission *u)
+{
+    const struct training *of[] = {&u->recipe.finetune, &u->recipe.finish};
+    while (u->taught < 2 && !of[u->taught]->distill.other)
+        u->taught++;
+    if (u->taught < 2)
+        blob_whole(scheduler_store(u->sch), &of[u->taught]->distill.teacher, ONNX_MAX_BYTES, on_teacher, u);
+    else
+        store_search_create(scheduler_store(u->sch), u->search->spec.name, u->spec, &u->recipe,
+                            u->search->spec.training, on_created, u);
 }
 
 static void on_model(void *arg, const void *onnx, size_t n, const struct err *failed)
@@ -55,7 +90,7 @@ static void on_model(void *arg, const void *onnx, size_t n, const struct err *fa
     } else if (search_new(&u->search, u->spec, u->n_spec, &u->recipe, onnx, n, &e) < 0) {
         finish(u, NULL, &e);
     } else {
-        store_search_create(scheduler_store(u->sch), u->search->spec.name, u->spec, &u->recipe, on_created, u);
+        teach_next(u);
     }
 }
 
@@ -90,39 +125,58 @@ static void check_next(struct submission *u)
         blob_whole(scheduler_store(u->sch), &u->recipe.model, ONNX_MAX_BYTES, on_model, u);
 }
 
-static int make_recipe(struct submission *u, const struct hash *model, const struct data_file *files, int n_files,
-                       struct err *e)
+static int take_teacher(const char *which, const char *path, const struct hash *h, struct training *t,
+                        struct err *e)
 {
-    struct spec spec;
-    int rc = spec_parse(u->spec, u->n_spec, &spec, e);
-    if (rc < 0)
-        return rc;
-    search_recipe(&spec, &u->recipe);
-    spec_release(&spec);
-    if (n_files < 0 || n_files > RECIPE_MAX_FILES)
-        return err_set(e, ERR_LIMIT, "%d data files, more than %d", n_files, RECIPE_MAX_FILES);
-    if ((n_files == 0) != (u->recipe.data == DATA_SYNTHETIC))
-        return err_set(e, ERR_INVALID, "%d data files for %s data", n_files, data_kind_name(u->recipe.data));
-    u->recipe.model = *model;
-    u->recipe.n_files = n_files;
-    if (n_files > 0)
-        memcpy(u->recipe.files, files, (size_t)n_files * sizeof(*files));
+    if (path && !h)
+        return err_set(e, ERR_INVALID, "%s_teacher is missing: the spec names the teacher \"%.80s\"", which, path);
+    if (h && !path)
+        return err_set(e, ERR_INVALID, "%s_teacher is given, but the spec names no such teacher", which);
+    t->distill.other = h != NULL;
+    if (h)
+        t->distill.teacher = *h;
     return 0;
 }
 
-void submit(struct scheduler *sch, const char *spec, size_t n_spec, const struct hash *model,
-            const struct data_file *files, int n_files, service_reply *fn, void *arg)
+static int take_files(struct recipe *r, const struct order *o, struct err *e)
+{
+    if (o->n_files < 0 || o->n_files > RECIPE_MAX_FILES)
+        return err_set(e, ERR_LIMIT, "%d data files, more than %d", o->n_files, RECIPE_MAX_FILES);
+    if ((o->n_files == 0) != (r->data == DATA_SYNTHETIC))
+        return err_set(e, ERR_INVALID, "%d data files for %s data", o->n_files, data_kind_name(r->data));
+    r->n_files = o->n_files;
+    if (o->n_files > 0)
+        memcpy(r->files, o->files, (size_t)o->n_files * sizeof(*o->files));
+    return 0;
+}
+
+static int make_recipe(struct recipe *r, const struct order *o, struct err *e)
+{
+    struct spec spec;
+    int rc = spec_parse(o->spec, o->n_spec, &spec, e);
+    if (rc < 0)
+        return rc;
+    spec_recipe(&spec, r);
+    r->model = o->model;
+    if ((rc = take_teacher("finetune", spec.finetune_teacher, o->finetune_teacher, &r->finetune, e)) == 0 &&
+        (rc = take_teacher("finish", spec.finish_teacher, o->finish_teacher, &r->finish, e)) == 0)
+        rc = take_files(r, o, e);
+    spec_release(&spec);
+    return rc;
+}
+
+void submit(struct scheduler *sch, const struct order *o, service_reply *fn, void *arg)
 {
     struct submission *u = xcalloc(1, sizeof(*u));
     struct err e;
     u->sch = sch;
-    u->spec = xmalloc(n_spec + 1);
-    memcpy(u->spec, spec, n_spec);
-    u->spec[n_spec] = '\0';
-    u->n_spec = n_spec;
+    u->spec = xmalloc(o->n_spec + 1);
+    memcpy(u->spec, o->spec, o->n_spec);
+    u->spec[o->n_spec] = '\0';
+    u->n_spec = o->n_spec;
     u->fn = fn;
     u->arg = arg;
-    if (make_recipe(u, model, files, n_files, &e) < 0)
+    if (make_recipe(&u->recipe, o, &e) < 0)
         finish(u, NULL, &e);
     else
         check_next(u);

@@ -7,8 +7,7 @@
 #include "coordinator/scheduler.h"
 #include "coordinator/service.h"
 
-/* As service_submit says; spec and files are copied. */
-void submit(struct scheduler *sch, const char *spec, size_t n_spec, const struct hash *model,
-            const struct data_file *files, int n_files, service_reply *fn, void *arg);
+/* As service_submit says; the order is copied. */
+void submit(struct scheduler *sch, const struct order *o, service_reply *fn, void *arg);
 
 #endif

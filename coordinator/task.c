@@ -70,5 +70,13 @@ void task_move(struct task *t, enum task_state to)
 
 bool task_spent(const struct task *t, int most)
 {
-    return t->failures >= most || t->losses >= 3 * most;
+    return t->failures >= most || t->losses >= 3 * most || t->diverged >= TASK_MOST_DIVERGED;
+}
+
+double task_lr_scale(int diverged)
+{
+    double scale = 1;
+    for (int i = 0; i < diverged; i++)
+        scale /= 4;
+    return scale;
 }

@@ -1,6 +1,6 @@
 /*
  * task - one piece of work that a worker can hold a lease for: a search's profile, a candidate's evaluation, a
- * finalist, an export.
+ * finalist, an export, a training.
  *
  * The state says where the task is, and task_move is the only thing that changes it:
  *
@@ -20,6 +20,8 @@
 #define COORDINATOR_TASK_H
 
 #include "proto/message.h"
+
+#define TASK_MOST_DIVERGED 2 /* attempts whose training diverged, until the task is given up */
 
 struct worker;
 
@@ -54,6 +56,12 @@ struct task {
     int64_t lease_ns;         /* LEASED: until when, monotonic */
     int failures;             /* attempts that a worker reported as failed, in this program's life */
     int losses;               /* attempts whose worker went silent, likewise */
+    int diverged;             /* attempts on record whose training diverged */
+
+    /* FINAL, TRAIN: the latest checkpoint on record */
+    int32_t epoch; /* 0: none */
+    struct hash checkpoint;
+    int32_t keeping; /* epoch of the one that is being written, or 0 */
 };
 
 void task_init(struct task *t, enum task_kind kind, int64_t search, int32_t episode, struct task_lists *lists);
@@ -66,8 +74,12 @@ const char *task_state_name(enum task_state s);
 /*
  * Enough is enough: `most` attempts failed, or three times as many were lost. A machine that goes away is rarely
  * the task's fault, and a task mustn't be given up because of a bad day in the cluster; one that takes every
- * machine with it has to be.
+ * machine with it has to be. Training that diverged twice will do so again.
  */
 bool task_spent(const struct task *t, int most);
+
+/* Of the recipe's learning rates, after so many attempts that diverged; what else ended an attempt doesn't matter.
+ */
+double task_lr_scale(int diverged);
 
 #endif

@@ -300,6 +300,15 @@ void codec_f64(struct codec *c, const char *name, double *v)
         msgpack_pack_double(&c->pk, *v);
 }
 
+void codec_bounded(struct codec *c, const char *name, double *v, double least, double most)
+{
+    codec_f64(c, name, v);
+    if (*v < least)
+        fail(c, name, "%g, at least %g", *v, least);
+    else if (*v > most)
+        fail(c, name, "%g, at most %g", *v, most);
+}
+
 void codec_f32(struct codec *c, const char *name, float *v)
 {
     if (!c->out) {
@@ -325,6 +334,13 @@ void codec_hash(struct codec *c, const char *name, struct hash *h)
         fail(c, name, "hash of %u bytes, not %d", o->via.bin.size, HASH_BYTES);
     else if (o)
         memcpy(h->b, o->via.bin.ptr, HASH_BYTES);
+}
+
+void codec_optional_hash(struct codec *c, const char *name, bool *there, struct hash *h)
+{
+    codec_optional(c, there);
+    if (*there)
+        codec_hash(c, name, h);
 }
 
 static void pack_text(struct codec *c, const char *name, const char *s, size_t cap, size_t least)

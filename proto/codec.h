@@ -54,7 +54,9 @@ void codec_i64(struct codec *c, const char *name, int64_t *v, int64_t least, int
 int codec_enum(struct codec *c, const char *name, int v, int n);
 void codec_f64(struct codec *c, const char *name, double *v); /* finite */
 void codec_f32(struct codec *c, const char *name, float *v);  /* finite */
+void codec_bounded(struct codec *c, const char *name, double *v, double least, double most);
 void codec_hash(struct codec *c, const char *name, struct hash *h);
+void codec_optional_hash(struct codec *c, const char *name, bool *there, struct hash *h); /* *h stays when nil */
 
 /*
  * Text of at least `least` bytes into cap bytes with its NUL: UTF-8 without control characters. Packing replaces

@@ -5,6 +5,7 @@
 
 #include "common/base/mem.h"
 #include "proto/codec.h"
+#include "proto/recipe_code.h"
 #include "proto/walk.h"
 
 /* Each code_* is the schema of one struct or message, for both directions; PROTOCOL.md lists the same fields in the
@@ -17,8 +18,8 @@ static void code_task(struct codec *c, struct task_id *t)
     codec_i64(c, "search", &t->search, 1, INT64_MAX);
     codec_i32(c, "episode", &t->episode, -1, INT32_MAX);
     codec_i32(c, "attempt", &t->attempt, 1, INT32_MAX);
-    codec_require(c, (t->kind == TASK_PROFILE || t->kind == TASK_TRAIN) == (t->episode == -1), "episode %d of a task of kind %s", t->episode,
-                  task_kind_name(t->kind));
+    codec_require(c, (t->kind == TASK_PROFILE || t->kind == TASK_TRAIN) == (t->episode == -1),
+                  "episode %d of a task of kind %s", t->episode, task_kind_name(t->kind));
     codec_close(c);
 }
 
@@ -37,13 +38,6 @@ static void code_metrics(struct codec *c, const char *name, struct metrics *m)
     codec_i32(c, "top5", &m->top5, m->top1, m->n);
     codec_f64(c, "loss", &m->loss);
     codec_close(c);
-}
-
-static void code_optional_hash(struct codec *c, const char *name, bool *there, struct hash *h)
-{
-    codec_optional(c, there);
-    if (*there)
-        codec_hash(c, name, h);
 }
 
 static void code_version(struct codec *c, uint32_t *v)
@@ -108,7 +102,7 @@ static void code_result(struct codec *c, struct msg_result *r)
     codec_f64(c, "seconds", &r->seconds);
     code_metrics(c, "reward", &r->reward);
     code_metrics(c, "test", &r->test);
-    code_optional_hash(c, "blob", &r->has_blob, &r->blob);
+    codec_optional_hash(c, "blob", &r->has_blob, &r->blob);
     code_curve(c, r);
     enum task_kind k = r->task.kind;
     const char *kind = task_kind_name(k);
@@ -117,7 +111,8 @@ static void code_result(struct codec *c, struct msg_result *r)
                   kind);
     codec_require(c, (r->n_groups > 0) == (k == TASK_PROFILE), "%u curves for a task of kind %s", r->n_groups,
                   kind);
-    codec_require(c, r->test.n == 0 || k == TASK_FINAL || k == TASK_TRAIN, "test scores for a task of kind %s", kind);
+    codec_require(c, r->test.n == 0 || k == TASK_FINAL || k == TASK_TRAIN, "test scores for a task of kind %s",
+                  kind);
 }
 
 static void code_failed(struct codec *c, struct msg_failed *f)
@@ -162,123 +157,6 @@ static void code_welcome(struct codec *c, struct msg_welcome *w)
     codec_require(c, w->lease_ms > w->beat_ms, "lease_ms %u isn't above beat_ms %u", w->lease_ms, w->beat_ms);
 }
 
-/* A file's name joins a folder of the worker's choice: it must not lead out of it. */
-static bool name_is_plain(const char *s)
-{
-    return !strchr(s, '/') && strcmp(s, ".") != 0 && strcmp(s, "..") != 0;
-}
-
-static void code_files(struct codec *c, struct recipe *r)
-{
-    uint32_t n = (uint32_t)r->n_files;
-    codec_list(c, "files", &n, RECIPE_MAX_FILES);
-    for (uint32_t i = 0; i < n; i++) {
-        struct data_file *f = &r->files[i];
-        codec_open(c, "file", 3);
-        codec_text(c, "name", f->name, sizeof(f->name), 1);
-        codec_require(c, name_is_plain(f->name), "name \"%s\" isn't a plain file name", f->name);
-        codec_hash(c, "hash", &f->hash);
-        codec_u64(c, "size", &f->size, INT64_MAX);
-        codec_close(c);
-    }
-    codec_close(c);
-    r->n_files = (int)n;
-}
-
-static void code_channels(struct codec *c, const char *name, double *v, int *n_channels)
-{
-    uint32_t n = (uint32_t)*n_channels;
-    codec_list(c, name, &n, 4);
-    for (uint32_t i = 0; i < n; i++)
-        codec_f64(c, "", &v[i]);
-    codec_close(c);
-    *n_channels = (int)n;
-}
-
-static void code_normalize(struct codec *c, struct recipe *r)
-{
-    int n_std = r->n_channels;
-    code_channels(c, "mean", r->mean, &r->n_channels);
-    code_channels(c, "std", r->std, &n_std);
-    codec_require(c, n_std == r->n_channels, "%d numbers in mean, %d in std", r->n_channels, n_std);
-    for (int i = 0; i < n_std; i++)
-        codec_require(c, r->std[i] > 0, "std %g", r->std[i]);
-}
-
-/* A number in [least, most]. */
-static void code_bounded(struct codec *c, const char *name, double *v, double least, double most)
-{
-    codec_f64(c, name, v);
-    codec_require(c, *v >= least && *v <= most, "%s %g", name, *v);
-}
-
-static void code_drops(struct codec *c, struct training *t)
-{
-    uint32_t n = (uint32_t)t->n_drops;
-    codec_list(c, "drop_at", &n, TRAINING_MAX_DROPS);
-    for (uint32_t i = 0; i < n; i++)
-        code_bounded(c, "drop_at", &t->drop_at[i], i ? t->drop_at[i - 1] : 0, TRAINING_MAX_EPOCHS);
-    codec_close(c);
-    t->n_drops = (int)n;
-    code_bounded(c, "drop", &t->drop, 0, 1);
-}
-
-static void code_distill(struct codec *c, struct training *t)
-{
-    codec_open(c, "distill", 6);
-    t->distill.kind = (enum distill_kind)codec_enum(c, "kind", (int)t->distill.kind, DISTILL_KINDS);
-    code_bounded(c, "weight", &t->distill.weight, 0, TRAINING_MAX_FACTOR);
-    code_bounded(c, "temperature", &t->distill.temperature, TRAINING_MIN_TEMPERATURE, TRAINING_MAX_FACTOR);
-    code_bounded(c, "alpha", &t->distill.alpha, 0, TRAINING_MAX_FACTOR);
-    code_bounded(c, "beta", &t->distill.beta, 0, TRAINING_MAX_FACTOR);
-    code_optional_hash(c, "teacher", &t->distill.other, &t->distill.teacher);
-    codec_require(c, t->distill.kind == DISTILL_DKD || t->distill.weight <= 1, "weight %g of the teacher's term",
-                  t->distill.weight);
-    codec_close(c);
-}
-
-static void code_training(struct codec *c, const char *name, struct training *t)
-{
-    codec_open(c, name, 17);
-    codec_i32(c, "epochs", &t->epochs, 0, TRAINING_MAX_EPOCHS);
-    codec_i32(c, "steps", &t->steps, 0, TRAINING_MAX_STEPS);
-    codec_require(c, t->epochs == 0 || t->steps == 0, "%d epochs and %d steps", t->epochs, t->steps);
-    codec_i32(c, "batch", &t->batch, 1, TRAINING_MAX_BATCH);
-    code_bounded(c, "lr", &t->lr, 0, TRAINING_MAX_FACTOR);
-    code_bounded(c, "momentum", &t->momentum, 0, 1);
-    codec_bool(c, "nesterov", &t->nesterov);
-    code_bounded(c, "weight_decay", &t->weight_decay, 0, 1);
-    codec_bool(c, "decay_all", &t->decay_all);
-    t->schedule = (enum schedule_kind)codec_enum(c, "schedule", (int)t->schedule, SCHEDULE_KINDS);
-    code_bounded(c, "warmup", &t->warmup, 0, TRAINING_MAX_EPOCHS);
-    code_drops(c, t);
-    code_bounded(c, "smoothing", &t->smoothing, 0, 1);
-    codec_i32(c, "pad", &t->pad, 0, TRAINING_MAX_PIXELS);
-    codec_bool(c, "flip", &t->flip);
-    codec_i32(c, "cutout", &t->cutout, 0, TRAINING_MAX_PIXELS);
-    code_distill(c, t);
-    codec_close(c);
-}
-
-static void code_recipe(struct codec *c, struct recipe *r)
-{
-    codec_open(c, "recipe", 14);
-    codec_u64(c, "seed", &r->seed, UINT64_MAX);
-    codec_hash(c, "model", &r->model);
-    r->data = (enum data_kind)codec_enum(c, "data", (int)r->data, DATA_KINDS);
-    code_files(c, r);
-    code_normalize(c, r);
-    codec_i32(c, "reward", &r->reward, 0, INT32_MAX);
-    codec_i32(c, "calibrate", &r->calibrate, 0, INT32_MAX);
-    r->select = (enum select_kind)codec_enum(c, "select", (int)r->select, SELECT_KINDS);
-    codec_bool(c, "reconstruct", &r->reconstruct);
-    codec_bool(c, "recalibrate", &r->recalibrate);
-    r->precision = (enum precision)codec_enum(c, "precision", (int)r->precision, PRECISION_KINDS);
-    code_training(c, "finetune", &r->finetune);
-    code_training(c, "finish", &r->finish);
-    codec_close(c);
-}
-
 /* Tasks that leave checkpoints. */
 static bool trains(enum task_kind k)
 {
@@ -298,14 +176,14 @@ static void code_keep(struct codec *c, struct msg_work *w)
 static void code_work(struct codec *c, struct msg_work *w)
 {
     code_task(c, &w->task);
-    code_recipe(c, &w->recipe);
-    code_optional_hash(c, "profile", &w->has_profile, &w->profile);
+    recipe_code(c, &w->recipe);
+    codec_optional_hash(c, "profile", &w->has_profile, &w->profile);
     code_keep(c, w);
     codec_text(c, "note", w->note, sizeof(w->note), 0);
-    code_bounded(c, "lr_scale", &w->lr_scale, 0, 1);
+    codec_bounded(c, "lr_scale", &w->lr_scale, 0, 1);
     codec_i32(c, "resume_epoch", &w->resume_epoch, 0, TRAINING_MAX_EPOCHS);
     bool resumes = w->resume_epoch > 0, dense = w->task.kind == TASK_PROFILE || w->task.kind == TASK_TRAIN;
-    code_optional_hash(c, "resume", &resumes, &w->resume);
+    codec_optional_hash(c, "resume", &resumes, &w->resume);
     const char *kind = task_kind_name(w->task.kind);
     codec_require(c, resumes == (w->resume_epoch > 0), "%s checkpoint of epoch %d", resumes ? "a" : "no",
                   w->resume_epoch);
@@ -325,10 +203,10 @@ static void code_checkpoint(struct codec *c, struct msg_checkpoint *k)
 {
     code_kept(c, k);
     codec_hash(c, "blob", &k->blob);
-    code_bounded(c, "lr", &k->lr, 0, TRAINING_MAX_FACTOR);
+    codec_bounded(c, "lr", &k->lr, 0, TRAINING_MAX_FACTOR);
     codec_f64(c, "loss", &k->loss);
-    code_bounded(c, "top1", &k->top1, 0, 1);
-    code_bounded(c, "seconds", &k->seconds, 0, INFINITY);
+    codec_bounded(c, "top1", &k->top1, 0, 1);
+    codec_bounded(c, "seconds", &k->seconds, 0, INFINITY);
 }
 
 static void code_noblob(struct codec *c, struct msg_blob *b)
@@ -351,8 +229,8 @@ static void code_verdict(struct codec *c, struct msg_task *t)
 
 /* Fields of each message, its type included. */
 static const uint32_t arity[MSG_TYPES] = {
-    [MSG_HELLO] = 7,  [MSG_BEAT] = 5,    [MSG_RESULT] = 8, [MSG_FAILED] = 5, [MSG_GET] = 4,   [MSG_PUT] = 5,
-    [MSG_BYE] = 2,    [MSG_WELCOME] = 4, [MSG_REFUSE] = 2, [MSG_WORK] = 9,   [MSG_ALIVE] = 1, [MSG_CHUNK] = 5,
+    [MSG_HELLO] = 7,  [MSG_BEAT] = 5,    [MSG_RESULT] = 8, [MSG_FAILED] = 5, [MSG_GET] = 4,        [MSG_PUT] = 5,
+    [MSG_BYE] = 2,    [MSG_WELCOME] = 4, [MSG_REFUSE] = 2, [MSG_WORK] = 9,   [MSG_ALIVE] = 1,      [MSG_CHUNK] = 5,
     [MSG_NOBLOB] = 3, [MSG_STORED] = 3,  [MSG_ACK] = 3,    [MSG_CANCEL] = 3, [MSG_CHECKPOINT] = 8, [MSG_KEPT] = 3,
 };
 

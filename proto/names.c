@@ -1,19 +1,29 @@
 #include "proto/message.h"
 
 static const char *const task_kinds[TASK_KINDS] = {
-    [TASK_PROFILE] = "profile",
-    [TASK_EVALUATE] = "evaluate",
-    [TASK_FINAL] = "final",
-    [TASK_EXPORT] = "export",
-    [TASK_TRAIN] = "train",
+    [TASK_PROFILE] = "profile", [TASK_EVALUATE] = "evaluate", [TASK_FINAL] = "final",
+    [TASK_EXPORT] = "export",   [TASK_TRAIN] = "train",
 };
 
 static const char *const messages[MSG_TYPES] = {
-    [MSG_HELLO] = "HELLO",   [MSG_BEAT] = "BEAT", [MSG_RESULT] = "RESULT", [MSG_FAILED] = "FAILED",
-    [MSG_GET] = "GET",       [MSG_PUT] = "PUT",   [MSG_BYE] = "BYE",       [MSG_WELCOME] = "WELCOME",
-    [MSG_REFUSE] = "REFUSE", [MSG_WORK] = "WORK", [MSG_ALIVE] = "ALIVE",   [MSG_CHUNK] = "CHUNK",
-    [MSG_NOBLOB] = "NOBLOB", [MSG_ACK] = "ACK",   [MSG_STORED] = "STORED", [MSG_CANCEL] = "CANCEL",
-    [MSG_CHECKPOINT] = "CHECKPOINT", [MSG_KEPT] = "KEPT",
+    [MSG_HELLO] = "HELLO",
+    [MSG_BEAT] = "BEAT",
+    [MSG_RESULT] = "RESULT",
+    [MSG_FAILED] = "FAILED",
+    [MSG_GET] = "GET",
+    [MSG_PUT] = "PUT",
+    [MSG_BYE] = "BYE",
+    [MSG_WELCOME] = "WELCOME",
+    [MSG_REFUSE] = "REFUSE",
+    [MSG_WORK] = "WORK",
+    [MSG_ALIVE] = "ALIVE",
+    [MSG_CHUNK] = "CHUNK",
+    [MSG_NOBLOB] = "NOBLOB",
+    [MSG_ACK] = "ACK",
+    [MSG_STORED] = "STORED",
+    [MSG_CANCEL] = "CANCEL",
+    [MSG_CHECKPOINT] = "CHECKPOINT",
+    [MSG_KEPT] = "KEPT",
 };
 
 const char *task_kind_name(enum task_kind k)

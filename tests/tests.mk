@@ -9,17 +9,12 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(EVERYTHING)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcheck -lsubunit -lrt $(ALL_LIBS)
 
 # Programs that tests and benchmarks use.
-TRAINER := $(wildcard tests/trainer/*.c)
-$(B)/train-demo: $(call obj,$(TRAINER) $(WORKER) $(PROTO) $(COMMON))
-	@echo "  LD $@"
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_WORKER) $(LIBS_PROTO) $(LIBS_COMMON)
-
 TOOL_BINS := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c))
 $(B)/tests/tools/%: $(B)/tests/tools/%.o $(EVERYTHING)
 	@echo "  LD $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
-test: needs-test check $(PROGRAMS) $(UNIT_BINS) $(TOOL_BINS) $(B)/train-demo ## all tests: structure, units, integration, fuzzers for a few seconds
+test: needs-test check $(PROGRAMS) $(UNIT_BINS) $(TOOL_BINS) ## all tests: structure, units, integration, fuzzers for a few seconds
 	@B=$(B) sh tests/run $(if $(T),$(T),unit integration fuzz)
 check-unit: $(UNIT_BINS) ## unit tests alone; T=NAME for one file's
 	@B=$(B) sh tests/run $(if $(T),$(T),unit)
@@ -38,7 +33,7 @@ check-layers:
 FUZZ_NAMES := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 FUZZ_BINS  := $(patsubst %,build/fuzz/%,$(FUZZ_NAMES))
 FUZZ_SRC   := $(wildcard common/*/*.c) $(PROTO) $(SPEC) \
-              $(wildcard coordinator/http/submit.c) $(addprefix worker/compress/,profile_file.c gram_list.c stats_list.c) \
+              $(wildcard coordinator/http/submit.c) $(addprefix worker/compress/,profile_file.c gram_list.c stats_list.c) worker/train/checkpoint.c \
               build/release/gen/onnx/onnx.pb-c.c
 FUZZ_FLAGS := -std=c11 -D_GNU_SOURCE -I. -Ibuild/release/gen -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
 build/fuzz/%: tests/fuzz/%.c $(FUZZ_SRC) $(HEADERS)

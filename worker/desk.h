@@ -34,8 +34,8 @@ void desk_finish(struct desk *d, const struct message *report);
 /* For the beats. ERR_CANCELLED when the task taken was dropped. */
 MUST_CHECK int desk_progress(struct desk *d, const char *stage, uint64_t done, uint64_t total, struct err *e);
 
-/* Queues a GET or PUT (copied). When the queue is full it is forgotten, as a lost message would be: ask again after
- * a wait without an answer. */
+/* Queues a GET, PUT or CHECKPOINT (copied). When the queue is full it is forgotten, as a lost message would be: ask
+ * again after a wait without an answer. */
 void desk_ask(struct desk *d, const struct message *m);
 
 enum desk_event {
@@ -44,7 +44,7 @@ enum desk_event {
     DESK_RENEWED, /* there is a new connection: what was asked on the old one won't be answered */
 };
 struct desk_answer {
-    struct message m; /* CHUNK, NOBLOB or STORED */
+    struct message m; /* CHUNK, NOBLOB, STORED or KEPT */
     uint8_t *bytes;   /* what m.u.piece.bytes points to; the caller's, mem_free */
 };
 
@@ -77,9 +77,9 @@ bool desk_drop(struct desk *d, const struct task_id *task, bool report_too, cons
 /* ACK: forgets the report of `task`; false when there is none. */
 bool desk_settle(struct desk *d, const struct task_id *task);
 
-/* Appends the oldest GET or PUT to `out`, and takes it away; false when there is none. */
+/* Appends the oldest of what was asked to `out`, and takes it away; false when there is none. */
 bool desk_asked(struct desk *d, struct buf *out);
-void desk_deliver(struct desk *d, const struct message *m); /* CHUNK, NOBLOB, STORED; copied */
+void desk_deliver(struct desk *d, const struct message *m); /* CHUNK, NOBLOB, STORED, KEPT; copied */
 void desk_renew(struct desk *d);                            /* a new connection */
 
 /* The program stops: what is offered or being worked on becomes FAILED with that reason; desk_take returns false

@@ -43,17 +43,33 @@ static int copy_images(const struct dataset *all, const int *index, int n, struc
     return 0;
 }
 
-static int carve(struct images *im, const struct recipe *r, const struct dataset *train, struct err *e)
+/* The images that aren't among the n of `taken` (ascending). */
+static void list_rest(struct images *im, const int *taken, int n)
 {
-    if (r->reward < 1 || r->calibrate < 1 || r->reward > train->n || r->calibrate > train->n)
+    int at = 0, total = im->training.n;
+    im->rest = xcalloc((size_t)(total - n), sizeof(int));
+    for (int i = 0; i < total; i++) {
+        if (at < n && taken[at] == i)
+            at++;
+        else
+            im->rest[im->n_rest++] = i;
+    }
+}
+
+static int carve(struct images *im, const struct recipe *r, struct err *e)
+{
+    const struct dataset *all = &im->training;
+    if (r->reward < 1 || r->calibrate < 1 || r->reward > all->n || r->calibrate > all->n)
         return err_set(e, ERR_INVALID, "split wants %d reward and %d calibrate images, the training set has %d",
-                       r->reward, r->calibrate, train->n);
+                       r->reward, r->calibrate, all->n);
     int *reward = xcalloc((size_t)r->reward, sizeof(int)), *calibrate = xcalloc((size_t)r->calibrate, sizeof(int));
-    int rc = dataset_carve(train, r->seed, r->reward, r->calibrate, reward, calibrate, e);
+    int rc = dataset_carve(all, r->seed, r->reward, r->calibrate, reward, calibrate, e);
     if (rc == 0)
-        rc = copy_images(train, reward, r->reward, &im->reward, e);
+        rc = copy_images(all, reward, r->reward, &im->reward, e);
     if (rc == 0)
-        rc = copy_images(train, calibrate, r->calibrate, &im->calibrate, e);
+        rc = copy_images(all, calibrate, r->calibrate, &im->calibrate, e);
+    if (rc == 0)
+        list_rest(im, reward, r->reward);
     free(reward);
     free(calibrate);
     return rc;
@@ -73,24 +89,42 @@ static int spread(struct images *im, const struct recipe *r, int C, struct err *
     return 0;
 }
 
-int images_load(struct images *im, const struct recipe *r, const struct job_host *host, struct err *e)
+/* Field by field: recipes have padding, and much in them that isn't about images. */
+static bool same_images(const struct recipe *a, const struct recipe *b)
 {
-    if (im->loaded && memcmp(&im->recipe, r, sizeof(*r)) == 0)
+    if (a->seed != b->seed || a->data != b->data || a->n_files != b->n_files || a->n_channels != b->n_channels ||
+        a->reward != b->reward || a->calibrate != b->calibrate)
+        return false;
+    for (int c = 0; c < a->n_channels; c++)
+        if (a->mean[c] != b->mean[c] || a->std[c] != b->std[c])
+            return false;
+    for (int i = 0; i < a->n_files; i++)
+        if (strcmp(a->files[i].name, b->files[i].name) != 0 || a->files[i].size != b->files[i].size ||
+            !hash_equal(&a->files[i].hash, &b->files[i].hash))
+            return false;
+    return true;
+}
+
+int images_load(struct images *im, const struct recipe *r, int want, const struct job_host *host, struct err *e)
+{
+    bool same = im->have && same_images(&im->recipe, r);
+    if (same && (im->have & want) == want)
         return 0;
+    want |= same ? im->have : 0;
     images_release(im);
-    struct dataset train = {0};
-    int rc = load_split(r, SPLIT_TRAIN, host, &train, e);
+    int rc = load_split(r, SPLIT_TRAIN, host, &im->training, e);
     if (rc == 0)
-        rc = spread(im, r, train.C, e);
-    if (rc == 0)
-        rc = carve(im, r, &train, e);
-    dataset_release(&train);
+        rc = spread(im, r, im->training.C, e);
+    if (rc == 0 && (want & IMAGES_CARVED))
+        rc = carve(im, r, e);
     if (rc < 0) {
         images_release(im);
         return rc;
     }
-    memcpy(&im->recipe, r, sizeof(*r));
-    im->loaded = true;
+    if (!(want & IMAGES_TRAINING))
+        dataset_release(&im->training);
+    im->recipe = *r;
+    im->have = want;
     return 0;
 }
 
@@ -98,7 +132,14 @@ void images_release(struct images *im)
 {
     dataset_release(&im->reward);
     dataset_release(&im->calibrate);
+    dataset_release(&im->training);
+    free(im->rest);
     *im = (struct images){0};
+}
+
+const struct dataset *images_any(const struct images *im)
+{
+    return im->have & IMAGES_CARVED ? &im->reward : &im->training;
 }
 
 int images_test(const struct recipe *r, const struct job_host *host, struct dataset *test, struct err *e)
@@ -109,4 +150,14 @@ int images_test(const struct recipe *r, const struct job_host *host, struct data
 struct scored_set images_set(const struct images *im, const struct dataset *d)
 {
     return (struct scored_set){.data = d, .n = d->n, .mean = im->mean, .std = im->std};
+}
+
+struct scored_set images_training(const struct images *im, bool all)
+{
+    struct scored_set s = images_set(im, &im->training);
+    if (!all) {
+        s.index = im->rest;
+        s.n = im->n_rest;
+    }
+    return s;
 }

@@ -1,6 +1,6 @@
 /*
- * images - the pictures of one search, kept between its jobs: what its recipe carves from the training set, and the
- * test set while it is asked for.
+ * images - the pictures of one search, kept between its jobs: what its recipe carves from the training set, the
+ * whole training set once a job trains, and the test set while it is asked for.
  */
 #ifndef WORKER_IMAGES_H
 #define WORKER_IMAGES_H
@@ -8,21 +8,33 @@
 #include "worker/job.h"
 #include "worker/train/score.h"
 
+enum { IMAGES_CARVED = 1, IMAGES_TRAINING = 2 };
+
 struct images {
-    bool loaded;
+    int have;                         /* IMAGES_..., added */
     struct recipe recipe;             /* whose they are */
     struct dataset reward, calibrate; /* copies of the carved images alone: a worker holds no more than it uses */
+    struct dataset training;          /* the whole set */
+    int *rest, n_rest;                /* places of those that aren't in the reward split, ascending */
     double mean[4], std[4];           /* one a channel of the data */
 };
 
-/* Loads the recipe's images unless they are there. */
-MUST_CHECK int images_load(struct images *im, const struct recipe *r, const struct job_host *host, struct err *e);
+/* Loads what is asked for (IMAGES_..., added) of the recipe's images, unless it is there. */
+MUST_CHECK int images_load(struct images *im, const struct recipe *r, int want, const struct job_host *host,
+                           struct err *e);
 void images_release(struct images *im);
+
+/* Any of those loaded, for their shape. */
+const struct dataset *images_any(const struct images *im);
 
 /* The whole test set; the caller releases it. */
 MUST_CHECK int images_test(const struct recipe *r, const struct job_host *host, struct dataset *test,
                            struct err *e);
 
 struct scored_set images_set(const struct images *im, const struct dataset *d);
+
+/* What is trained on: all training images, or, with both kinds loaded, those that no candidate is scored on. The
+ * order is the data set's, whatever was loaded before. Borrowed until the next images_load. */
+struct scored_set images_training(const struct images *im, bool all);
 
 #endif

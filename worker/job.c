@@ -11,14 +11,22 @@
 #include "common/onnx/save.h"
 #include "worker/compress/evaluate.h"
 #include "worker/images.h"
+#include "worker/tuning.h"
 
 #define PROFILE_MAX_BYTES (UINT64_C(4) << 30)
 
+struct network { /* an ONNX file's */
+    bool there;
+    struct hash hash;
+    struct model model;
+};
+
 struct worker_state {
     struct pool *pool;
-    bool has_model, has_profile; /* the network, and the profile and dense network made from it */
-    struct hash model_hash, profile_hash;
-    struct model model;
+    struct network network; /* the recipe's model */
+    struct network teacher; /* when it is another one */
+    bool has_profile;       /* the profile and dense network made from the model */
+    struct hash profile_hash;
     struct profile profile;
     struct dense dense;
     struct images images;
@@ -35,6 +43,13 @@ int job_state_new(struct worker_state **st, int threads, struct err *e)
     return rc;
 }
 
+static void drop_network(struct network *n)
+{
+    if (n->there)
+        model_release(&n->model);
+    n->there = false;
+}
+
 static void drop_profile(struct worker_state *st)
 {
     if (!st->has_profile)
@@ -49,30 +64,51 @@ void job_state_free(struct worker_state *st)
     if (!st)
         return;
     drop_profile(st);
-    if (st->has_model)
-        model_release(&st->model);
+    drop_network(&st->network);
+    drop_network(&st->teacher);
     images_release(&st->images);
     pool_free(st->pool);
     free(st);
 }
 
-static int load_model(struct worker_state *st, const struct hash *h, const struct job_host *host, struct err *e)
+static int load_network(struct network *n, const struct hash *h, const struct job_host *host, struct err *e)
 {
-    if (st->has_model && hash_equal(h, &st->model_hash))
-        return 0;
-    drop_profile(st);
-    if (st->has_model)
-        model_release(&st->model);
-    st->has_model = false;
+    drop_network(n);
     const char *path;
     int rc = host->blob(host->arg, h, 0, NULL, NULL, &path, e);
     if (rc == 0)
-        rc = onnx_load_file(path, &st->model, e);
+        rc = onnx_load_file(path, &n->model, e);
     if (rc == 0) {
-        st->has_model = true;
-        st->model_hash = *h;
+        n->there = true;
+        n->hash = *h;
     }
     return rc;
+}
+
+static bool is_loaded(const struct network *n, const struct hash *h)
+{
+    return n->there && hash_equal(&n->hash, h);
+}
+
+static int load_model(struct worker_state *st, const struct hash *h, const struct job_host *host, struct err *e)
+{
+    if (is_loaded(&st->network, h))
+        return 0;
+    drop_profile(st);
+    return load_network(&st->network, h, host, e);
+}
+
+/* The teacher stays for as long as jobs speak of it. */
+static int load_teacher(struct worker_state *st, const struct msg_work *w, const struct training *t,
+                        const struct job_host *host, struct err *e)
+{
+    const struct recipe *r = &w->recipe;
+    if (!r->finetune.distill.other && !r->finish.distill.other)
+        drop_network(&st->teacher);
+    if (!t || t->distill.kind == DISTILL_NONE || !t->distill.other || is_loaded(&st->teacher, &t->distill.teacher))
+        return 0;
+    int rc = load_network(&st->teacher, &t->distill.teacher, host, e);
+    return rc < 0 ? err_wrap(e, "teacher") : 0;
 }
 
 static int load_profile(struct worker_state *st, const struct hash *h, const struct job_host *host, struct err *e)
@@ -90,7 +126,7 @@ static int load_profile(struct worker_state *st, const struct hash *h, const str
     buf_release(&bytes);
     if (rc < 0)
         return rc;
-    if ((rc = dense_new(&st->dense, &st->model, &st->profile, e)) < 0) {
+    if ((rc = dense_new(&st->dense, &st->network.model, &st->profile, e)) < 0) {
         profile_release(&st->profile);
         return rc;
     }
@@ -137,12 +173,22 @@ static int run_profile(const struct compress_work *cw, const struct job_host *ho
     return rc;
 }
 
+static int put_model(const struct model *m, const struct onnx_meta *meta, int n_meta, const struct job_host *host,
+                     struct msg_result *r, struct err *e)
+{
+    struct buf bytes = {0};
+    int rc = onnx_save(m, meta, n_meta, &bytes, e);
+    if (rc == 0)
+        rc = put(host, &bytes, r, e);
+    buf_release(&bytes);
+    return rc;
+}
+
 /* The candidate as a file: as the model came, with what it is and whose child in its metadata. */
-static int export_model(const struct model *m, const struct msg_work *w, const struct job_host *host,
-                        struct msg_result *r, struct err *e)
+static int export_candidate(const struct model *m, const struct msg_work *w, const struct job_host *host,
+                            struct msg_result *r, struct err *e)
 {
     struct model out;
-    struct buf bytes = {0};
     char episode[16], parent[HASH_HEX];
     snprintf(episode, sizeof(episode), "%d", w->task.episode);
     hash_to_hex(&w->recipe.model, parent);
@@ -151,11 +197,18 @@ static int export_model(const struct model *m, const struct msg_work *w, const s
     int rc = fold(m, &out, e);
     if (rc < 0)
         return rc;
-    if ((rc = onnx_save(&out, meta, 3, &bytes, e)) == 0)
-        rc = put(host, &bytes, r, e);
-    buf_release(&bytes);
+    rc = put_model(&out, meta, 3, host, r, e);
     model_release(&out);
     return rc;
+}
+
+static int export_trained(const struct model *m, const struct msg_work *w, const struct job_host *host,
+                          struct msg_result *r, struct err *e)
+{
+    char from[HASH_HEX];
+    hash_to_hex(&w->recipe.model, from);
+    const struct onnx_meta meta[] = {{"espalier.training", w->note}, {"espalier.trained_from", from}};
+    return put_model(m, meta, 2, host, r, e);
 }
 
 static int score_test(struct worker_state *st, const struct compress_work *cw, const struct model *m,
@@ -171,6 +224,50 @@ static int score_test(struct worker_state *st, const struct compress_work *cw, c
     return rc;
 }
 
+/* ---- training ---- */
+
+/* A candidate's `finish` takes the place of its `finetune`; without one it is the network that was evaluated. */
+static bool has_finish(const struct msg_work *w)
+{
+    return w->task.kind == TASK_TRAIN || (w->task.kind == TASK_FINAL && training_any(&w->recipe.finish));
+}
+
+/* What the task trains by; NULL: it doesn't train. */
+static const struct training *training_of(const struct msg_work *w)
+{
+    const struct training *t = has_finish(w) ? &w->recipe.finish : &w->recipe.finetune;
+    return w->task.kind != TASK_PROFILE && training_any(t) ? t : NULL;
+}
+
+static int check_training(const struct msg_work *w, const struct training *t, struct err *e)
+{
+    if (w->task.kind != TASK_TRAIN)
+        return 0;
+    if (!t)
+        return err_set(e, ERR_INVALID, "the training has neither epochs nor steps");
+    if (t->distill.kind != DISTILL_NONE && !t->distill.other)
+        return err_set(e, ERR_INVALID, "a training has no dense network to learn from: name a teacher");
+    return 0;
+}
+
+static int tune(struct worker_state *st, const struct msg_work *w, const struct job_host *host, struct model *m,
+                struct err *e)
+{
+    bool finish = has_finish(w);
+    const struct training *t = training_of(w);
+    if (!t)
+        return 0;
+    const char *stage = !finish ? "finetune" : w->task.kind == TASK_TRAIN ? "train" : "finish";
+    struct scored_set set = images_training(&st->images, finish);
+    struct tuning tuning = {
+        .work = w, .training = t, .stage = stage, .durable = finish, .set = &set, .pool = st->pool, .host = host};
+    if (t->distill.kind != DISTILL_NONE)
+        tuning.teacher = t->distill.other ? &st->teacher.model : &st->network.model;
+    return tuning_run(&tuning, m, e);
+}
+
+/* ---- tasks ---- */
+
 static int run_candidate(struct worker_state *st, const struct compress_work *cw, const struct msg_work *w,
                          const struct job_host *host, struct msg_result *r, struct err *e)
 {
@@ -181,12 +278,31 @@ static int run_candidate(struct worker_state *st, const struct compress_work *cw
     int rc = evaluate_make(cw, &st->dense, &st->profile, w->keep, &m, e);
     if (rc < 0)
         return rc;
-    if (w->task.kind != TASK_EXPORT)
+    rc = tune(st, w, host, &m, e);
+    if (rc == 0 && w->task.kind != TASK_EXPORT)
         rc = evaluate_score(cw, &m, cw->reward, "score", &r->reward, e);
     if (rc == 0 && w->task.kind == TASK_FINAL)
         rc = score_test(st, cw, &m, host, &r->test, e);
     if (rc == 0 && w->task.kind != TASK_EVALUATE)
-        rc = export_model(&m, w, host, r, e);
+        rc = export_candidate(&m, w, host, r, e);
+    model_release(&m);
+    return rc;
+}
+
+/* On a copy: the model as it came is the next attempt's beginning. */
+static int run_training(struct worker_state *st, const struct compress_work *cw, const struct msg_work *w,
+                        const struct job_host *host, struct msg_result *r, struct err *e)
+{
+    struct model m = {0};
+    int rc = graph_copy(&st->network.model.graph, &m.graph, e);
+    if (rc == 0)
+        rc = weights_copy(&st->network.model.weights, &m.weights, e);
+    if (rc == 0)
+        rc = tune(st, w, host, &m, e);
+    if (rc == 0)
+        rc = score_test(st, cw, &m, host, &r->test, e);
+    if (rc == 0)
+        rc = export_trained(&m, w, host, r, e);
     model_release(&m);
     return rc;
 }
@@ -206,18 +322,38 @@ static int check_images(const struct graph *g, const struct dataset *d, struct e
 
 static int prepare(struct worker_state *st, const struct msg_work *w, const struct job_host *host, struct err *e)
 {
-    int rc = host->progress(host->arg, "fetch", 0, 1, e);
+    const struct training *t = training_of(w);
+    bool candidate = w->task.kind != TASK_PROFILE && w->task.kind != TASK_TRAIN;
+    int images = (w->task.kind == TASK_TRAIN ? 0 : IMAGES_CARVED) + (t ? IMAGES_TRAINING : 0);
+    int rc = check_training(w, t, e);
+    if (rc == 0)
+        rc = host->progress(host->arg, "fetch", 0, 1, e);
     if (rc == 0)
         rc = load_model(st, &w->recipe.model, host, e);
     if (rc == 0)
-        rc = images_load(&st->images, &w->recipe, host, e);
+        rc = load_teacher(st, w, t, host, e);
     if (rc == 0)
-        rc = check_images(&st->model.graph, &st->images.reward, e);
-    if (rc == 0 && w->task.kind != TASK_PROFILE)
+        rc = images_load(&st->images, &w->recipe, images, host, e);
+    if (rc == 0)
+        rc = check_images(&st->network.model.graph, images_any(&st->images), e);
+    if (rc == 0 && candidate)
         rc = w->has_profile
                  ? load_profile(st, &w->profile, host, e)
                  : err_set(e, ERR_INVALID, "task %s came without a profile", task_kind_name(w->task.kind));
     return rc;
+}
+
+static int run_task(struct worker_state *st, const struct compress_work *cw, const struct msg_work *w,
+                    const struct job_host *host, struct msg_result *r, struct err *e)
+{
+    switch (w->task.kind) {
+    case TASK_PROFILE:
+        return run_profile(cw, host, r, e);
+    case TASK_TRAIN:
+        return run_training(st, cw, w, host, r, e);
+    default:
+        return run_candidate(st, cw, w, host, r, e);
+    }
 }
 
 int job_run(struct worker_state *st, const struct msg_work *w, const struct job_host *host, struct msg_result *r,
@@ -231,13 +367,13 @@ int job_run(struct worker_state *st, const struct msg_work *w, const struct job_
     struct scored_set reward = images_set(&st->images, &st->images.reward);
     struct scored_set calibrate = images_set(&st->images, &st->images.calibrate);
     struct compress_work cw = {.pool = st->pool,
-                               .model = &st->model,
+                               .model = &st->network.model,
                                .recipe = &w->recipe,
                                .reward = &reward,
                                .calibrate = &calibrate,
                                .progress = host->progress,
                                .arg = host->arg};
-    rc = w->task.kind == TASK_PROFILE ? run_profile(&cw, host, r, e) : run_candidate(st, &cw, w, host, r, e);
+    rc = run_task(st, &cw, w, host, r, e);
     r->seconds = (double)(clock_mono_ns() - start) / NS_PER_S;
     if (rc < 0) {
         free(r->n_curve);

@@ -1,11 +1,13 @@
 /*
- * job - one WORK message turned into numbers: load what it names (kept warm for the next one), then profile or
- * evaluate. Knows no socket: what it needs from outside comes through struct job_host.
+ * job - one WORK message turned into numbers: load what it names (kept warm for the next one), then profile,
+ * evaluate or train. Knows no socket: what it needs from outside comes through struct job_host.
  */
 #ifndef WORKER_JOB_H
 #define WORKER_JOB_H
 
 #include "proto/message.h"
+
+struct fit_point;
 
 struct job_host { /* what a job may ask of its surroundings */
     void *arg;
@@ -17,6 +19,11 @@ struct job_host { /* what a job may ask of its surroundings */
     int (*put)(void *arg, const struct hash *h, const void *bytes, size_t n, struct err *e);
     /* For the heartbeats. ERR_CANCELLED when the task was cancelled, lost its lease or the program stops. */
     int (*progress)(void *arg, const char *stage, uint64_t done, uint64_t total, struct err *e);
+    /* After an epoch of FINAL or TRAIN: makes the state's bytes, whose hash is k->blob, durable as where another
+     * attempt goes on. */
+    int (*checkpoint)(void *arg, const struct msg_checkpoint *k, const struct buf *bytes, struct err *e);
+    /* How the epoch under way does so far, before each progress of a training; NULL: not wanted. */
+    void (*point)(void *arg, const struct fit_point *so_far);
 };
 
 struct worker_state; /* what stays warm between jobs: compute threads, model, images, profile */
@@ -26,7 +33,17 @@ void job_state_free(struct worker_state *st); /* NULL is fine */
 
 /*
  * Fills *r (its arrays owned, see message_release). ERR_CANCELLED: there is nothing to report. ERR_INVALID,
- * ERR_UNSUPPORTED and ERR_LIMIT would come again on any worker; other errors may pass.
+ * ERR_UNSUPPORTED and ERR_LIMIT would come again on any worker; ERR_DIVERGED at the same learning rates; other
+ * errors may pass.
+ *
+ *   PROFILE    the search's profile
+ *   EVALUATE   the candidate: cut, reconstructed, recalibrated, fine-tuned as the recipe's finetune says on the
+ *              training images outside the reward split, scored on the reward split
+ *   EXPORT     the same network as a file
+ *   FINAL      the candidate cut, reconstructed and recalibrated, not fine-tuned, but trained as `finish` says on
+ * all training images; scored, also on the test set; as a file. Without a `finish`: the evaluated network TRAIN the
+ * recipe's model as it is, trained as `finish` says on all training images, scored on the test set, as a file of
+ * the same graph
  */
 MUST_CHECK int job_run(struct worker_state *st, const struct msg_work *w, const struct job_host *host,
                        struct msg_result *r, struct err *e);

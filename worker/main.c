@@ -14,6 +14,7 @@
 #include "worker/options.h"
 #include "worker/scoring.h"
 #include "worker/session.h"
+#include "worker/training.h"
 #include "worker/transfer.h"
 
 enum { STOP_LIMIT_S = 5 }; /* for a piece of work that doesn't look up */
@@ -119,20 +120,32 @@ static int host_progress(void *arg, const char *stage, uint64_t done, uint64_t t
     return desk_progress(w->desk, stage, done, total, e);
 }
 
+static int host_checkpoint(void *arg, const struct msg_checkpoint *k, const struct buf *bytes, struct err *e)
+{
+    struct worker *w = arg;
+    int rc = transfer_checkpoint(w->desk, k, bytes, e);
+    if (rc == 0)
+        log_info("checkpoint", "search=%lld episode=%d epoch=%d loss=%.4f top1=%.4f lr=%.4g seconds=%.1f",
+                 (long long)k->task.search, k->task.episode, k->epoch, k->loss, k->top1, k->lr, k->seconds);
+    return rc;
+}
+
 static void report_failure(struct message *report, const struct task_id *task, const struct err *e)
 {
     *report = (struct message){.type = MSG_FAILED};
     struct msg_failed *f = &report->u.failed;
     f->task = *task;
     f->permanent = e->code == ERR_INVALID || e->code == ERR_UNSUPPORTED || e->code == ERR_LIMIT;
+    f->diverged = e->code == ERR_DIVERGED;
     snprintf(f->reason, sizeof(f->reason), "%.*s", (int)sizeof(f->reason) - 1, e->text);
-    log_warn("failed", "search=%lld episode=%d permanent=%d error=\"%s\"", (long long)task->search, task->episode,
-             f->permanent, e->text);
+    log_warn("failed", "search=%lld episode=%d permanent=%d diverged=%d error=\"%s\"", (long long)task->search,
+             task->episode, f->permanent, f->diverged, e->text);
 }
 
 static void run_task(struct worker *w, const struct msg_work *work)
 {
-    struct job_host host = {.arg = w, .blob = host_blob, .put = host_put, .progress = host_progress};
+    struct job_host host = {
+        .arg = w, .blob = host_blob, .put = host_put, .progress = host_progress, .checkpoint = host_checkpoint};
     struct message report = {.type = MSG_RESULT};
     struct err e;
     int rc = job_run(w->state, work, &host, &report.u.result, &e);
@@ -154,6 +167,8 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "score") == 0)
         return scoring_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "train") == 0)
+        return training_main(argc - 1, argv + 1);
     struct worker w = {0};
     struct err e;
     int rc = options_parse(&w.options, argc, argv, &e);

@@ -17,6 +17,7 @@
 static const char usage[] =
     "usage: espalier-worker --connect tcp://HOST:PORT [options]\n"
     "       espalier-worker score FILE.onnx --data KIND:PATH [options]   (score --help says more)\n"
+    "       espalier-worker train --model FILE.onnx -o OUT.onnx [options]   (train --help says more)\n"
     "\n"
     "Works for the coordinator at that address, one evaluation at a time, until it gets SIGTERM or SIGINT.\n"
     "\n"
@@ -37,6 +38,19 @@ int options_number(const char *what, const char *text, int least, int most, int 
     if (end == text || *end || errno || v < least || v > most)
         return err_set(e, ERR_INVALID, "%s \"%s\" isn't a whole number from %d to %d", what, text, least, most);
     *out = (int)v;
+    return 0;
+}
+
+int options_data(const char *text, enum data_kind *kind, const char **path, struct err *e)
+{
+    const char *colon = strchr(text, ':');
+    char name[RECIPE_NAME];
+    snprintf(name, sizeof(name), "%.*s", colon ? (int)(colon - text) : (int)strlen(text), text);
+    if (!data_kind_from_name(name, kind))
+        return err_set(e, ERR_INVALID, "--data \"%s\": kinds are cifar10, cifar100, idx and synthetic", text);
+    *path = colon && colon[1] ? colon + 1 : NULL;
+    if (!*path && *kind != DATA_SYNTHETIC)
+        return err_set(e, ERR_INVALID, "--data \"%s\" isn't KIND:PATH", text);
     return 0;
 }
 

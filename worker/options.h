@@ -29,6 +29,9 @@ void options_release(struct options *o);
 /* A whole number in least ... most; `what` is named in the error. */
 MUST_CHECK int options_number(const char *what, const char *text, int least, int most, int *out, struct err *e);
 
+/* "KIND:PATH", or "synthetic" with *path NULL; *path is borrowed from the text. */
+MUST_CHECK int options_data(const char *text, enum data_kind *kind, const char **path, struct err *e);
+
 /* What getopt_long's '?' or ':' was about, argv being where it stopped. */
 int options_unknown(char **argv, int opt, struct err *e);
 

@@ -13,6 +13,7 @@
 #include "common/onnx/load.h"
 #include "proto/limits.h"
 #include "worker/options.h"
+#include "worker/train/precision.h"
 #include "worker/train/score.h"
 
 static const char usage[] =
@@ -26,6 +27,7 @@ static const char usage[] =
     "  --std R,G,B          (default: mean 0, std 1)\n"
     "  --seed N             of the synthetic data (default: 1)\n"
     "  --threads N          compute threads (default: all CPUs)\n"
+    "  --precision P        fp32 or bf16: what it computes in (default: fp32)\n"
     "  --format text|json   (default: text)\n"
     "  --help\n";
 
@@ -38,24 +40,11 @@ struct scoring {
     double mean[4], std[4];
     int n_mean, n_std; /* numbers given */
     int seed, threads;
+    enum precision precision;
     bool json;
 };
 
 /* --- the command line --- */
-
-static int set_data(struct scoring *s, const char *text, struct err *e)
-{
-    const char *colon = strchr(text, ':');
-    char kind[RECIPE_NAME];
-    snprintf(kind, sizeof(kind), "%.*s", colon ? (int)(colon - text) : (int)strlen(text), text);
-    if (!data_kind_from_name(kind, &s->kind))
-        return err_set(e, ERR_INVALID, "--data \"%s\": kinds are cifar10, cifar100, idx and synthetic", text);
-    s->path = colon && colon[1] ? colon + 1 : NULL;
-    if (!s->path && s->kind != DATA_SYNTHETIC)
-        return err_set(e, ERR_INVALID, "--data \"%s\" isn't KIND:PATH", text);
-    s->has_data = true;
-    return 0;
-}
 
 static int set_numbers(const char *what, const char *text, double *out, int *n, struct err *e)
 {
@@ -89,7 +78,8 @@ static int take(struct scoring *s, int opt, char **argv, struct err *e)
     int rc, train, json;
     switch (opt) {
     case 'd':
-        return set_data(s, optarg, e);
+        s->has_data = true;
+        return options_data(optarg, &s->kind, &s->path, e);
     case 's':
         rc = choose("--split", optarg, "test", "train", &train, e);
         s->split = train ? SPLIT_TRAIN : SPLIT_TEST;
@@ -106,6 +96,10 @@ static int take(struct scoring *s, int opt, char **argv, struct err *e)
         return options_number("--seed", optarg, 0, INT32_MAX, &s->seed, e);
     case 't':
         return options_number("--threads", optarg, 1, PROTO_MAX_THREADS, &s->threads, e);
+    case 'p':
+        if (!precision_from_name(optarg, &s->precision))
+            return err_set(e, ERR_INVALID, "--precision \"%s\" isn't fp32 or bf16", optarg);
+        return 0;
     case 'f':
         rc = choose("--format", optarg, "text", "json", &json, e);
         s->json = json;
@@ -127,6 +121,7 @@ static int parse(struct scoring *s, int argc, char **argv, struct err *e)
         {"std", required_argument, NULL, 'S'},
         {"seed", required_argument, NULL, 'r'},
         {"threads", required_argument, NULL, 't'},
+        {"precision", required_argument, NULL, 'p'},
         {"format", required_argument, NULL, 'f'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -174,14 +169,16 @@ static int spread(const char *what, const double *given, int n, double standard,
 static void print_score(const struct scoring *s, const struct score *r)
 {
     const char *kernels = engine_describe(), *blas = openblas_get_corename();
+    const char *precision = precision_name(s->precision);
     if (s->json)
         printf("{\"n\": %d, \"top1\": %d, \"top5\": %d, \"loss\": %.9g, \"images_s\": %.1f, \"threads\": %d, "
-               "\"kernels\": \"%s %s\"}\n",
-               r->n, r->top1, r->top5, r->loss, r->images_s, s->threads, kernels, blas);
+               "\"precision\": \"%s\", \"kernels\": \"%s %s\"}\n",
+               r->n, r->top1, r->top5, r->loss, r->images_s, s->threads, precision, kernels, blas);
     else
-        printf("top1 %d of %d (%.2f%%)  top5 %d (%.2f%%)  loss %.4f  images/s %.0f\nkernels %s %s, %d threads\n",
-               r->top1, r->n, 100.0 * r->top1 / r->n, r->top5, 100.0 * r->top5 / r->n, r->loss, r->images_s,
-               kernels, blas, s->threads);
+        printf(
+            "top1 %d of %d (%.2f%%)  top5 %d (%.2f%%)  loss %.4f  images/s %.0f\nkernels %s %s, %s, %d threads\n",
+            r->top1, r->n, 100.0 * r->top1 / r->n, r->top5, 100.0 * r->top5 / r->n, r->loss, r->images_s, kernels,
+            blas, precision, s->threads);
 }
 
 static int run(const struct scoring *s, struct err *e)
@@ -198,7 +195,7 @@ static int run(const struct scoring *s, struct err *e)
         goto out;
     struct scored_set set = {.data = &d, .n = d.n, .mean = mean, .std = std};
     struct score r;
-    rc = score_model(pool, &m.graph, &m.weights, &set, NULL, NULL, &r, e);
+    rc = score_model(pool, &m.graph, &m.weights, precision_dtype(s->precision), &set, NULL, NULL, &r, e);
     if (rc == 0)
         print_score(s, &r);
 out:

@@ -225,6 +225,7 @@ static void handle(struct session *s, struct message *m)
     case MSG_CHUNK:
     case MSG_NOBLOB:
     case MSG_STORED:
+    case MSG_KEPT:
         desk_deliver(s->desk, m);
         break;
     case MSG_ALIVE:

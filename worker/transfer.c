@@ -182,7 +182,8 @@ static int put_step(struct desk *d, const struct hash *h, uint64_t n, uint64_t *
     mem_free(a.bytes);
     if (rc < 0)
         return rc;
-    if (rc != DESK_ANSWER || a.m.type == MSG_CHUNK || !hash_equal(&a.m.u.blob.hash, h))
+    bool is_ours = a.m.type == MSG_STORED || a.m.type == MSG_NOBLOB;
+    if (rc != DESK_ANSWER || !is_ours || !hash_equal(&a.m.u.blob.hash, h))
         return 0;
     if (a.m.type == MSG_NOBLOB)
         return err_set(e, ERR_NOTFOUND, "%s", a.m.u.blob.reason);
@@ -223,4 +224,38 @@ int transfer_put(struct desk *d, const struct hash *h, const void *bytes, size_t
 {
     int rc = put_all(d, h, bytes, n, e);
     return rc < 0 ? wrap(h, "store", e) : 0;
+}
+
+/* --- checkpoints --- */
+
+static bool is_kept(const struct desk_answer *a, const struct msg_checkpoint *k)
+{
+    const struct msg_checkpoint *got = &a->m.u.checkpoint;
+    return a->m.type == MSG_KEPT && task_id_equal(&got->task, &k->task) && got->epoch == k->epoch;
+}
+
+/* A wait that ended with nothing, or with a new connection: it is said again. */
+static int say_until_kept(struct desk *d, const struct msg_checkpoint *k, struct err *e)
+{
+    const struct message m = {.type = MSG_CHECKPOINT, .u.checkpoint = *k};
+    int64_t give_up_ns = clock_mono_ns() + GIVE_UP_NS;
+    int rc = DESK_RENEWED;
+    while (clock_mono_ns() < give_up_ns) {
+        struct desk_answer a;
+        if (rc != DESK_ANSWER)
+            desk_ask(d, &m);
+        rc = desk_wait(d, clock_mono_ns() + ASK_AGAIN_NS, &a, e);
+        mem_free(a.bytes);
+        if (rc < 0 || (rc == DESK_ANSWER && is_kept(&a, k)))
+            return rc < 0 ? rc : 0;
+    }
+    return err_set(e, ERR_TIMEOUT, "no answer for %lld s", (long long)(GIVE_UP_NS / NS_PER_S));
+}
+
+int transfer_checkpoint(struct desk *d, const struct msg_checkpoint *k, const struct buf *bytes, struct err *e)
+{
+    int rc = transfer_put(d, &k->blob, bytes->p, bytes->n, e);
+    if (rc == 0)
+        rc = say_until_kept(d, k, e);
+    return rc < 0 ? err_wrap(e, "checkpoint of epoch %d", k->epoch) : 0;
 }

@@ -107,10 +107,11 @@ int verb_pareto(struct cli *c, int argc, char **argv, struct err *e)
                                {"--where", ARG_TEXT, "FILTER", WHERE_HELP, &where, 0, 0},
                                {"--format", ARG_TEXT, "FORMAT", FORMAT_HELP, &format, 0, 0},
                                {0}};
-    const struct usage u = {"pareto ID [--x flops|params|bytes] [--where FILTER] [--format table|csv|json]",
-                            "The candidates that no other beats in accuracy and cost at once, the cheapest first.\n"
-                            "Accuracies are those on the reward split, before fine-tuning.",
-                            args, 1, 1};
+    const struct usage u = {
+        "pareto ID [--x flops|params|bytes] [--where FILTER] [--format table|csv|json]",
+        "The candidates that no other beats in accuracy and cost at once, the cheapest first.\n"
+        "Accuracies are those on the reward split; `candidates` has the finalists' on the test set, too.",
+        args, 1, 1};
     struct listing l = {.format = FORMAT_TABLE};
     char path[64];
     int rc = args_parse(c, &u, argc, argv, &operand, e);

@@ -9,7 +9,6 @@
 
 #include "common/base/err.h"
 
-
 struct cli {
     const char *url; /* --url, or NULL */
     const char *dir; /* --dir, or NULL */
@@ -20,11 +19,11 @@ typedef int verb_fn(struct cli *c, int argc, char **argv, struct err *e); /* arg
 
 verb_fn verb_up, verb_down;
 verb_fn verb_start, verb_list, verb_status, verb_watch, verb_pause, verb_resume, verb_cancel;
-verb_fn verb_pareto, verb_candidates, verb_show, verb_digest, verb_export;
-verb_fn verb_model, verb_score, verb_workers;
+verb_fn verb_pareto, verb_candidates, verb_show, verb_curve, verb_digest, verb_export;
+verb_fn verb_train, verb_model, verb_score, verb_workers;
 
-/* Shows the search until it ends; what `search start --watch` and `search watch` do. ERR_STATE when it failed or
- * was cancelled. */
+/* Shows the search or training until it ends; what `search start --watch`, `search watch` and `train --job` do.
+ * ERR_STATE when it failed or was cancelled. */
 MUST_CHECK int watch_search(const struct cli *c, long long id, struct err *e);
 
 #endif

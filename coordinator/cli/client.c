@@ -236,6 +236,25 @@ int client_post(struct client *cl, const json_t *body, json_t **out, struct err 
     return rc < 0 ? rc : parse_answer(cl, out, e);
 }
 
+int client_get_bytes(struct client *cl, uint64_t most, struct buf *out, struct err *e, const char *path, ...)
+{
+    va_list ap;
+    va_start(ap, path);
+    char *url = url_of(cl, path, ap);
+    va_end(ap);
+    prepare(cl, url);
+    allow_long(cl);
+    cl->most = most;
+    int rc = perform(cl, e);
+    free(url);
+    if (rc < 0)
+        return rc;
+    buf_release(out);
+    *out = cl->answer;
+    cl->answer = (struct buf){0};
+    return 0;
+}
+
 /* --- blobs --- */
 
 static char *prepare_blob(struct client *cl, const struct hash *h)

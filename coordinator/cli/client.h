@@ -26,6 +26,10 @@ MUST_CHECK int client_get(struct client *cl, json_t **out, struct err *e, const 
 MUST_CHECK int client_post(struct client *cl, const json_t *body, json_t **out, struct err *e, const char *path,
                            ...) PRINTF_LIKE(5, 6);
 
+/* The answer's bytes as they are, at most `most` of them, however long they take to come. */
+MUST_CHECK int client_get_bytes(struct client *cl, uint64_t most, struct buf *out, struct err *e, const char *path,
+                                ...) PRINTF_LIKE(5, 6);
+
 /* --- blobs --- */
 MUST_CHECK int client_has_blob(struct client *cl, const struct hash *h, bool *has, struct err *e);
 /* shown: called now and then with the bytes that went so far. */

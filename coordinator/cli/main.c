@@ -1,6 +1,6 @@
 /*
- * espalier - the operator's command line. It speaks the coordinator's HTTP API and, for `up`, `down`, `model` and
- * `score`, works on this machine alone.
+ * espalier - the operator's command line. It speaks the coordinator's HTTP API and, for `up`, `down`, `model`,
+ * `score` and `train` without --job, works on this machine alone.
  */
 #include <curl/curl.h>
 #include <stdio.h>
@@ -18,8 +18,9 @@ static const struct verb {
     {"up", verb_up, "start a database, a coordinator and workers on this machine"},
     {"down", verb_down, "stop them"},
     {"workers", verb_workers, "who is connected, doing what, at what rate"},
+    {"train", verb_train, "train a network from a spec, here or as a job"},
     {"search start", verb_start, "begin a search from a spec; prints its id"},
-    {"search list", verb_list, "all searches"},
+    {"search list", verb_list, "all searches and trainings"},
     {"search status", verb_status, "how far one is"},
     {"search watch", verb_watch, "likewise, live, until it ends"},
     {"search pause", verb_pause, "hand out no more work"},
@@ -28,9 +29,10 @@ static const struct verb {
     {"pareto", verb_pareto, "the front of accuracy against cost"},
     {"candidates", verb_candidates, "everything that was evaluated"},
     {"show", verb_show, "one candidate"},
+    {"curve", verb_curve, "how a training or a finalist's fine-tuning went"},
     {"digest", verb_digest, "a hash over all results, for comparing searches"},
     {"export", verb_export, "a candidate as an ONNX file"},
-    {"model", verb_model, "layers, groups and cost of an ONNX file"},
+    {"model", verb_model, "layers, groups and cost of an ONNX file or an architecture"},
     {"score", verb_score, "correct counts of an ONNX file on a data set"},
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
@@ -38,7 +40,7 @@ static const struct verb {
 static void help(FILE *f)
 {
     fputs("usage: espalier [--url URL | --dir DIR] VERB ...\n\n"
-          "Finds smaller versions of a trained CNN that fit a budget.\n\n",
+          "Finds smaller versions of a trained CNN that fit a budget, and trains CNNs.\n\n",
           f);
     for (size_t i = 0; i < VERBS; i++)
         fprintf(f, "  %-15s %s\n", verbs[i].name, verbs[i].help);

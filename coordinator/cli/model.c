@@ -1,17 +1,26 @@
-/* `espalier model`: what an ONNX file holds, what may be cut in it, and what it costs. */
+/* `espalier model`: what an ONNX file or an architecture holds, what may be cut in it, and what it costs. */
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/mem.h"
 #include "common/model/cost.h"
 #include "common/onnx/load.h"
+#include "common/zoo/zoo.h"
 #include "coordinator/cli/args.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/table.h"
 #include "coordinator/cli/term.h"
+
+#define CLASSES 10 /* of an architecture */
+#define ABOUT                                                                                                      \
+    "Layers, what may be cut together, and cost. A MAC is one multiply-add. Kernel: size, /stride, d dilation,\n"  \
+    "g groups. Group: which decision the output's channels follow (+: and others), or fixed.\n\n"                  \
+    "Where no file is called NAME, it is an architecture, for images of 3x32x32 or CxHxW and 10 classes:\n%s."
 
 /* The group that most of the value's channels belong to, or -1; *mixed: they belong to more than one, or some to
  * none. */
@@ -169,24 +178,63 @@ static int print_json(const struct graph *g, const struct groups *gs, const stru
     return rc;
 }
 
+/* --- where it comes from --- */
+
+/* "CxHxW" and nothing behind it. */
+static bool parse_size(const char *s, int size[3])
+{
+    for (int i = 0; i < 3; i++) {
+        char *end;
+        errno = 0;
+        long v = strtol(s, &end, 10);
+        if (*s < '0' || *s > '9' || errno || v > GRAPH_MAX_DIM || *end != (i < 2 ? 'x' : 0))
+            return false;
+        size[i] = (int)v;
+        s = end + 1;
+    }
+    return true;
+}
+
+/* An architecture, when no file is called so: NAME or NAME@CxHxW. Returns 1 when it isn't one. */
+static int load_known(struct cli *c, const char *what, struct model *m, struct err *e)
+{
+    int size[3] = {3, 32, 32};
+    const char *at = strchr(what, '@');
+    size_t n = at ? (size_t)(at - what) : strlen(what);
+    char name[64];
+    if (n >= sizeof name || access(what, F_OK) == 0)
+        return 1;
+    memcpy(name, what, n);
+    name[n] = 0;
+    if (!zoo_knows(name))
+        return 1;
+    if (at && !parse_size(at + 1, size))
+        return args_wrong(c, e, "\"%s\": the size of the images must be CxHxW, such as 3x32x32", what);
+    *m = (struct model){0};
+    return zoo_graph(name, size[0], size[1], size[2], CLASSES, &m->graph, e);
+}
+
+static int load(struct cli *c, const char *what, struct model *m, struct err *e)
+{
+    int rc = load_known(c, what, m, e);
+    return rc > 0 ? onnx_load_file(what, m, e) : rc;
+}
+
 int verb_model(struct cli *c, int argc, char **argv, struct err *e)
 {
     enum format format = FORMAT_TABLE;
     const char *name = NULL, *path;
     const struct arg args[] = {{"--format", ARG_TEXT, "table|json", "how (table)", &name, 0, 0}, {0}};
-    const struct usage u = {
-        "model FILE.onnx [--format table|json]",
-        "Layers, what may be cut together, and cost. A MAC is one multiply-add. Kernel: size, /stride, d "
-        "dilation,\n"
-        "g groups. Group: which decision the output's channels follow (+: and others), or fixed.",
-        args, 1, 1};
+    char *about = xasprintf(ABOUT, zoo_names());
+    const struct usage u = {"model FILE.onnx | NAME[@CxHxW] [--format table|json]", about, args, 1, 1};
     struct model m;
     struct groups gs;
     struct cost dense;
     int rc = args_parse(c, &u, argc, argv, &path, e);
+    free(about);
     if (rc == 0)
         rc = format_parse(c, name, false, &format, e);
-    if (rc != 0 || (rc = onnx_load_file(path, &m, e)) < 0)
+    if (rc != 0 || (rc = load(c, path, &m, e)) < 0)
         return rc;
     rc = groups_find(&m.graph, &gs, e);
     if (rc < 0) {

@@ -30,7 +30,10 @@ static void print_list(const json_t *searches)
         table_cell(&t, "%.0f", field_number(o, "id", 0));
         table_cell(&t, "%s", field_text(o, "name"));
         table_cell(&t, "%s", field_text(o, "state"));
-        table_cell(&t, "%.0f", field_number(o, "evaluated", 0));
+        if (strcmp(field_text(o, "job"), "training") == 0)
+            table_cell(&t, "%.0f epochs", field_number(o, "epochs_done", 0));
+        else
+            table_cell(&t, "%.0f", field_number(o, "evaluated", 0));
         table_cell(&t, "%s", term_percent(s, field_number(o, "best", -1)));
         table_cell(&t, "%s", short_time(field_text(o, "created"), when));
     }
@@ -43,8 +46,8 @@ static void print_list(const json_t *searches)
 
 int verb_list(struct cli *c, int argc, char **argv, struct err *e)
 {
-    return listing(c, "search list [--format table|json]", "All searches, the newest first.", "searches",
-                   print_list, argc, argv, e);
+    return listing(c, "search list [--format table|json]", "All searches and trainings, the newest first.",
+                   "searches", print_list, argc, argv, e);
 }
 
 static int control(struct cli *c, const struct usage *u, const char *what, int argc, char **argv, struct err *e)

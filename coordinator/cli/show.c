@@ -79,6 +79,8 @@ static void print_candidate(const json_t *o, long long id)
         print_score(o, "reward", field_number(o, "n", 0));
     if (json_is_object(final))
         print_score(final, "test", field_number(final, "n", 0));
+    if (field_text(o, "final_failed")[0])
+        printf("%-10s failed as a finalist: %s\n", "test", field_text(o, "final_failed"));
     print_cost(o, "MACs", "macs", "macs_ratio");
     print_cost(o, "params", "params", "params_ratio");
     print_cost(o, "bytes", "bytes", "bytes_ratio");

@@ -19,7 +19,7 @@ static void read_spec(struct view *v)
     struct err ignored; /* an older program's spec: the totals stay unknown */
     if (spec_parse(yaml, strlen(yaml), &s, &ignored) < 0)
         return;
-    v->episodes = s.episodes;
+    v->episodes = s.training ? 0 : s.episodes;
     v->finals_most = s.finish_top * s.n_budgets;
     spec_release(&s);
 }
@@ -33,11 +33,22 @@ int view_read(struct view *v, const json_t *status, struct err *e)
     if (!v->state[0])
         return err_set(e, ERR_INVALID, "what came isn't a search's status");
     read_spec(v);
+    v->training = strcmp(field_text(v->search, "job"), "training") == 0;
+    v->epochs = (int)field_number(v->search, "epochs", 0);
+    if (v->training) {
+        v->done = (int)field_number(v->search, "epochs_done", 0);
+        return 0;
+    }
     v->done = (int)(field_number(v->search, "evaluated", 0) + field_number(v->search, "failed", 0));
     double rate = field_number(v->search, "per_minute", 0);
     if (strcmp(v->state, "running") == 0 && rate > 0 && v->episodes > v->done)
         v->left_s = 60 * (v->episodes - v->done) / rate;
     return 0;
+}
+
+const char *view_noun(const struct view *v)
+{
+    return v->training ? "training" : "search";
 }
 
 bool view_over(const struct view *v)
@@ -61,7 +72,7 @@ static const char *colour_of(const char *state)
 static void append_title(const struct view *v, bool colour, struct buf *out)
 {
     int workers = (int)field_number(v->live, "workers", 0), working = (int)field_number(v->live, "working", 0);
-    buf_text(out, "search %lld  %s  %s%s%s", v->id, field_text(v->search, "name"),
+    buf_text(out, "%s %lld  %s  %s%s%s", view_noun(v), v->id, field_text(v->search, "name"),
              colour ? colour_of(v->state) : "", v->state, colour ? "\033[0m" : "");
     if (!view_over(v))
         buf_text(out, "  %d worker%s, %d at work on it", workers, workers == 1 ? "" : "s", working);
@@ -70,19 +81,45 @@ static void append_title(const struct view *v, bool colour, struct buf *out)
         buf_text(out, "reason    %s\n", field_text(v->search, "reason"));
 }
 
+void view_append_bar(int done, int of, struct buf *out)
+{
+    buf_text(out, "%d", done);
+    if (of < 1)
+        return;
+    int full = (int)((int64_t)BAR * done / of);
+    buf_text(out, " of %d  [", of);
+    for (int i = 0; i < BAR; i++)
+        buf_text(out, "%c", i < full ? '#' : '.');
+    buf_text(out, "]  %d%%", (int)(100LL * done / of));
+}
+
+/* "episode 17: epoch 6 of 20", a line a finalist that isn't over. */
+static void append_finalists(const struct view *v, struct buf *out)
+{
+    size_t i;
+    json_t *f;
+    json_array_foreach(json_object_get(v->search, "finalists"), i, f)
+    {
+        const char *state = field_text(f, "state");
+        int epochs = (int)field_number(f, "epochs", 0);
+        if (strcmp(state, "done") == 0)
+            continue;
+        buf_text(out, "          episode %.0f: %s", field_number(f, "episode", -1), state);
+        if (strcmp(state, "running") == 0 && epochs > 0)
+            buf_text(out, ", %.0f of %d epochs done", field_number(f, "epoch", 0), epochs);
+        if (field_text(f, "reason")[0])
+            buf_text(out, ": %s", field_text(f, "reason"));
+        buf_text(out, "\n");
+    }
+}
+
 static void append_progress(const struct view *v, struct buf *out)
 {
-    int failed = (int)field_number(v->search, "failed", 0), of = v->episodes ? v->episodes : 1;
+    int failed = (int)field_number(v->search, "failed", 0);
     double rate = field_number(v->search, "per_minute", 0);
     char left[TERM_TEXT];
-    buf_text(out, "episodes  %d", v->done);
-    if (v->episodes) {
-        int full = (int)((int64_t)BAR * v->done / of);
-        buf_text(out, " of %d  [", v->episodes);
-        for (int i = 0; i < BAR; i++)
-            buf_text(out, "%c", i < full ? '#' : '.');
-        buf_text(out, "]  %d%%", (int)(100LL * v->done / of));
-    }
+    buf_text(out, "episodes  ");
+    view_append_bar(v->done, v->episodes, out);
     if (failed)
         buf_text(out, "  %d failed", failed);
     if (rate > 0)
@@ -93,6 +130,7 @@ static void append_progress(const struct view *v, struct buf *out)
     int finals = (int)field_number(v->search, "finals", 0);
     if (finals || strcmp(v->state, "finishing") == 0)
         buf_text(out, "finalists %d scored on the test set, of at most %d\n", finals, v->finals_most);
+    append_finalists(v, out);
 }
 
 static void append_dense(const struct view *v, struct buf *out)
@@ -141,9 +179,13 @@ static void append_best(const struct view *v, int width, struct buf *out)
 void view_text(const struct view *v, int width, bool colour, struct buf *out)
 {
     append_title(v, colour, out);
-    append_progress(v, out);
-    append_dense(v, out);
-    append_best(v, width, out);
+    if (v->training) {
+        view_append_training(v, out);
+    } else {
+        append_progress(v, out);
+        append_dense(v, out);
+        append_best(v, width, out);
+    }
     if (field_text(v->live, "waiting")[0] || field_text(v->live, "note")[0])
         buf_text(out, "\n");
     if (field_text(v->live, "waiting")[0])
@@ -152,7 +194,25 @@ void view_text(const struct view *v, int width, bool colour, struct buf *out)
         buf_text(out, "note      %s\n", field_text(v->live, "note"));
 }
 
-void view_line(const struct view *v, struct buf *out)
+/* " finalists 1/3 (17: 6/20, 30: 2/20)" */
+static void append_finalists_line(const struct view *v, struct buf *out)
+{
+    const char *before = " (";
+    size_t i;
+    json_t *f;
+    buf_text(out, " finalists %.0f/%d", field_number(v->search, "finals", 0), v->finals_most);
+    json_array_foreach(json_object_get(v->search, "finalists"), i, f)
+    {
+        if (strcmp(field_text(f, "state"), "running") != 0 || field_number(f, "epochs", 0) <= 0)
+            continue;
+        buf_text(out, "%s%.0f: %.0f/%.0f", before, field_number(f, "episode", -1), field_number(f, "epoch", 0),
+                 field_number(f, "epochs", 0));
+        before = ", ";
+    }
+    buf_text(out, before[0] == ',' ? ")" : "");
+}
+
+static void append_search_line(const struct view *v, struct buf *out)
 {
     const json_t *best = json_object_get(v->search, "best");
     char s[TERM_TEXT];
@@ -160,11 +220,19 @@ void view_line(const struct view *v, struct buf *out)
     json_t *b;
     buf_text(out, "search %lld %s %d/%d", v->id, v->state, v->done, v->episodes);
     if (strcmp(v->state, "finishing") == 0)
-        buf_text(out, " finalists %.0f/%d", field_number(v->search, "finals", 0), v->finals_most);
+        append_finalists_line(v, out);
     json_array_foreach(best, i, b) buf_text(out, "%s %s %s", i ? "," : " best", field_text(b, "budget"),
                                             term_percent(s, field_number(b, "top1", -1)));
     if (v->left_s >= 0)
         buf_text(out, ", %s left", term_duration(s, v->left_s));
+}
+
+void view_line(const struct view *v, struct buf *out)
+{
+    if (v->training)
+        view_append_training_line(v, out);
+    else
+        append_search_line(v, out);
     if (field_text(v->live, "waiting")[0])
         buf_text(out, ", waiting: %s", field_text(v->live, "waiting"));
 }

@@ -87,28 +87,54 @@ static void show(struct watch *w, const struct view *v)
 static int outcome(const struct view *v, struct err *e)
 {
     if (strcmp(v->state, "failed") == 0)
-        return err_set(e, ERR_STATE, "search %lld failed: %s", v->id, field_text(v->search, "reason"));
+        return err_set(e, ERR_STATE, "%s %lld failed: %s", view_noun(v), v->id, field_text(v->search, "reason"));
     if (strcmp(v->state, "cancelled") == 0)
-        return err_set(e, ERR_STATE, "search %lld was cancelled", v->id);
+        return err_set(e, ERR_STATE, "%s %lld was cancelled", view_noun(v), v->id);
     return 0;
+}
+
+/* What a training is told from besides its status, where it can be had. */
+struct aside {
+    json_t *workers, *curve;
+};
+
+static void look_aside(struct client *cl, struct view *v, struct aside *a)
+{
+    struct err ignored;
+    if (!v->training)
+        return;
+    if (!view_over(v) && client_get(cl, &a->workers, &ignored, "workers") < 0)
+        a->workers = NULL;
+    if (client_get(cl, &a->curve, &ignored, "searches/%lld/curve", v->id) < 0)
+        a->curve = NULL;
+    view_training(v, a->workers, a->curve);
+}
+
+static void aside_release(struct aside *a)
+{
+    json_decref(a->workers);
+    json_decref(a->curve);
 }
 
 /* One look: 1 when it is over and went well, 0 to look again. */
 static int look(struct watch *w, struct client *cl, struct err *e)
 {
     json_t *status = NULL;
+    struct aside a = {NULL, NULL};
     struct view v;
     int rc = client_get(cl, &status, e, "searches/%lld", w->id);
     if (rc < 0)
         return rc;
     rc = view_read(&v, status, e);
     if (rc == 0) {
+        look_aside(cl, &v, &a);
         show(w, &v);
         w->heard_ns = clock_mono_ns();
         w->told_of_silence = false;
         if (view_over(&v))
             rc = outcome(&v, e) < 0 ? e->code : 1;
     }
+    aside_release(&a);
     json_decref(status);
     return rc;
 }
@@ -153,10 +179,11 @@ int watch_search(const struct cli *c, long long id, struct err *e)
 
 int verb_watch(struct cli *c, int argc, char **argv, struct err *e)
 {
-    const struct usage u = {"search watch ID",
-                            "Shows the search until it ends: live on a terminal, a line a change when piped.\n"
-                            "Exits 0 when the search is done, 1 when it failed or was cancelled.",
-                            NULL, 1, 1};
+    const struct usage u = {
+        "search watch ID",
+        "Shows the search or training until it ends: live on a terminal, a line a change when piped.\n"
+        "Exits 0 when it is done, 1 when it failed or was cancelled.",
+        NULL, 1, 1};
     const char *operand;
     long long id;
     int rc = args_parse(c, &u, argc, argv, &operand, e);
@@ -165,16 +192,19 @@ int verb_watch(struct cli *c, int argc, char **argv, struct err *e)
     return rc != 0 ? rc : watch_search(c, id, e);
 }
 
-static int print_status(const json_t *status, struct err *e)
+static int print_status(struct client *cl, const json_t *status, struct err *e)
 {
     struct view v;
+    struct aside a = {NULL, NULL};
     struct buf b = {0};
     int rc = view_read(&v, status, e);
     if (rc < 0)
         return rc;
+    look_aside(cl, &v, &a);
     view_text(&v, isatty(STDOUT_FILENO) ? term_width() : 0, term_colour(), &b);
     fwrite(b.p, 1, b.n, stdout);
     buf_release(&b);
+    aside_release(&a);
     return 0;
 }
 
@@ -185,7 +215,7 @@ int verb_status(struct cli *c, int argc, char **argv, struct err *e)
     const struct arg args[] = {
         {"--format", ARG_TEXT, "table|json", "json: the coordinator's answer as it is", &name, 0, 0}, {0}};
     const struct usage u = {"search status ID [--format table|json]",
-                            "How far the search is, and what it has found.", args, 1, 1};
+                            "How far the search or training is, and what it has found.", args, 1, 1};
     struct client *cl = NULL;
     json_t *status = NULL;
     long long id;
@@ -199,7 +229,7 @@ int verb_status(struct cli *c, int argc, char **argv, struct err *e)
     if (rc == 0)
         rc = client_get(cl, &status, e, "searches/%lld", id);
     if (rc == 0)
-        rc = format == FORMAT_JSON ? format_json(status, e) : print_status(status, e);
+        rc = format == FORMAT_JSON ? format_json(status, e) : print_status(cl, status, e);
     json_decref(status);
     client_close(cl);
     return rc;

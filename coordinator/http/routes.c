@@ -118,6 +118,52 @@ static void get_digest(struct request *r)
     report(r, REPORT_DIGEST, on_report);
 }
 
+static bool take_number(const char *s, size_t n, int64_t most, int64_t *out)
+{
+    int64_t x = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (s[i] < '0' || s[i] > '9' || x > (most - (s[i] - '0')) / 10)
+            return false;
+        x = x * 10 + (s[i] - '0');
+    }
+    *out = x;
+    return n > 0;
+}
+
+/* ?episode=: that finalist's alone */
+static void get_curve(struct request *r)
+{
+    const char *episode = MHD_lookup_connection_value(r->c, MHD_GET_ARGUMENT_KIND, "episode");
+    int64_t x = -1;
+    struct err e;
+    if (episode && !take_number(episode, strlen(episode), INT32_MAX, &x)) {
+        err_set(&e, ERR_INVALID, "episode \"%.40s\" isn't a number", episode);
+        request_fail(r, &e);
+        return;
+    }
+    r->episode = (int32_t)x;
+    report(r, REPORT_CURVE, on_report);
+}
+
+static void on_model(void *arg, const struct hash *model, const struct err *e)
+{
+    struct request *r = arg;
+    if (!request_arrived(r))
+        return;
+    if (e) {
+        request_fail(r, e);
+        return;
+    }
+    r->hash = *model;
+    stream_get(r);
+}
+
+static void get_model(struct request *r)
+{
+    request_expect(r);
+    store_training_model(service_store(r->service), r->search, on_model, r);
+}
+
 static void post_search(struct request *r)
 {
     struct submit s;
@@ -126,8 +172,17 @@ static void post_search(struct request *r)
         request_fail(r, &e);
         return;
     }
+    const struct order o = {
+        .spec = s.spec,
+        .n_spec = s.n_spec,
+        .model = s.model,
+        .files = s.files,
+        .n_files = s.n_files,
+        .finetune_teacher = s.has_finetune_teacher ? &s.finetune_teacher : NULL,
+        .finish_teacher = s.has_finish_teacher ? &s.finish_teacher : NULL,
+    };
     request_expect(r);
-    service_submit(r->service, s.spec, s.n_spec, &s.model, s.files, s.n_files, on_created, r);
+    service_submit(r->service, &o, on_created, r);
     submit_release(&s);
 }
 
@@ -172,24 +227,14 @@ static const struct route routes[] = {
     {"GET", "/v1/searches/#/candidates", get_candidates, NULL},
     {"GET", "/v1/searches/#/pareto", get_pareto, NULL},
     {"GET", "/v1/searches/#/digest", get_digest, NULL},
+    {"GET", "/v1/searches/#/curve", get_curve, NULL},
+    {"GET", "/v1/searches/#/model", get_model, NULL},
     {"GET", "/v1/searches/#/candidates/#", get_candidate, NULL},
     {"POST", "/v1/searches/#/candidates/#/export", post_export, NULL},
     {"HEAD", "/v1/blobs/@", stream_get, NULL},
     {"GET", "/v1/blobs/@", stream_get, NULL},
     {"PUT", "/v1/blobs/@", stream_put_end, stream_put},
 };
-
-static bool take_number(const char *s, size_t n, int64_t most, int64_t *out)
-{
-    int64_t x = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (s[i] < '0' || s[i] > '9' || x > (most - (s[i] - '0')) / 10)
-            return false;
-        x = x * 10 + (s[i] - '0');
-    }
-    *out = x;
-    return n > 0;
-}
 
 /* One part between slashes; `place`: how many numbers there were before. */
 static bool take_part(struct request *r, const char *want, size_t n_want, const char *s, size_t n, int *place)

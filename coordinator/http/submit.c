@@ -79,9 +79,16 @@ static int take_files(struct submit *s, const json_t *files, struct err *e)
     return rc;
 }
 
+static int take_teacher(const char *key, const json_t *root, bool *has, struct hash *out, struct err *e)
+{
+    const json_t *v = json_object_get(root, key);
+    *has = v != NULL;
+    return v ? take_hash(key, v, out, e) : 0;
+}
+
 static int take_all(struct submit *s, const json_t *root, struct err *e)
 {
-    static const char *const known[] = {"spec", "model", "files", NULL};
+    static const char *const known[] = {"spec", "model", "files", "finetune_teacher", "finish_teacher", NULL};
     const json_t *spec = json_object_get(root, "spec");
     if (!json_is_object(root))
         return err_set(e, ERR_INVALID, "the request must be a JSON object with spec, model and files");
@@ -92,6 +99,10 @@ static int take_all(struct submit *s, const json_t *root, struct err *e)
     int rc = take_hash("model", json_object_get(root, "model"), &s->model, e);
     if (rc == 0)
         rc = take_files(s, json_object_get(root, "files"), e);
+    if (rc == 0)
+        rc = take_teacher("finetune_teacher", root, &s->has_finetune_teacher, &s->finetune_teacher, e);
+    if (rc == 0)
+        rc = take_teacher("finish_teacher", root, &s->has_finish_teacher, &s->finish_teacher, e);
     if (rc == 0) {
         s->n_spec = json_string_length(spec);
         s->spec = xstrdup(json_string_value(spec));

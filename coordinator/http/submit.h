@@ -1,6 +1,7 @@
 /*
- * submit - the body of POST /v1/searches: {"spec": "YAML", "model": "HEX", "files": [{"name", "hash", "size"}]}.
- * Knows JSON and nothing of HTTP, so that it can be fuzzed alone.
+ * submit - the body of POST /v1/searches: {"spec": "YAML", "model": "HEX", "files": [{"name", "hash", "size"}],
+ * "finetune_teacher": "HEX", "finish_teacher": "HEX"}, the last three where there are any. Knows JSON and nothing
+ * of HTTP, so that it can be fuzzed alone.
  */
 #ifndef COORDINATOR_HTTP_SUBMIT_H
 #define COORDINATOR_HTTP_SUBMIT_H
@@ -17,6 +18,8 @@ struct submit {
     struct hash model;
     struct data_file files[RECIPE_MAX_FILES]; /* no name twice */
     int n_files;
+    bool has_finetune_teacher, has_finish_teacher;
+    struct hash finetune_teacher, finish_teacher;
 };
 
 /* ERR_INVALID names the key; `s` is empty then. Keys that aren't known are refused. */

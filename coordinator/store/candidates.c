@@ -28,20 +28,12 @@ void store_candidate(struct store *s, const struct candidate_row *c, store_done 
     pipeline_send(s->ledger, q);
 }
 
-static void request_task(struct request *q, const struct task_id *t)
-{
-    request_int(q, t->search);
-    request_text(q, task_kind_name(t->kind));
-    request_int(q, t->episode);
-    request_int(q, t->attempt);
-}
-
 void store_attempt(struct store *s, const struct task_id *t, const char *worker, store_done *fn, void *arg)
 {
     static const struct statement st = {
         .name = "begin_attempt", .sql = "select espalier.begin_attempt($1,$2,$3,$4,$5)", .write = true};
     struct request *q = store_request(&st, fn, arg);
-    request_task(q, t);
+    request_task_id(q, t);
     request_text(q, worker);
     pipeline_send(s->ledger, q);
 }
@@ -52,7 +44,7 @@ void store_attempt_end(struct store *s, const struct task_id *t, const char *out
     static const struct statement st = {
         .name = "end_attempt", .sql = "select espalier.end_attempt($1,$2,$3,$4,$5,$6)", .write = true};
     struct request *q = store_request(&st, fn, arg);
-    request_task(q, t);
+    request_task_id(q, t);
     request_text(q, outcome);
     request_text(q, reason);
     pipeline_send(s->ledger, q);
@@ -78,10 +70,12 @@ static void request_metrics(struct request *q, const struct metrics *m)
     request_real(q, m->loss);
 }
 
+/* A training job has no episodes. */
 static void request_delivery(struct request *q, const struct msg_result *r)
 {
     request_int(q, r->task.search);
-    request_int(q, r->task.episode);
+    if (r->task.kind != TASK_TRAIN)
+        request_int(q, r->task.episode);
     request_int(q, r->task.attempt);
 }
 
@@ -94,19 +88,22 @@ void store_result(struct store *s, const struct msg_result *r, const char *worke
                                            .write = true};
     static const struct statement export = {
         .name = "record_export", .sql = "select espalier.record_export($1,$2,$3,$4)", .write = true};
+    static const struct statement training = {.name = "record_training",
+                                              .sql = "select espalier.record_training($1,$2,$3,$4,$5,$6,$7,$8,$9)",
+                                              .write = true};
+    static const struct statement *const of[TASK_KINDS] = {
+        [TASK_EVALUATE] = &result, [TASK_FINAL] = &final, [TASK_EXPORT] = &export, [TASK_TRAIN] = &training};
     if (r->task.kind == TASK_PROFILE) {
         store_profile(s, r->task.search, r, fn, arg);
         return;
     }
-    const struct statement *st = r->task.kind == TASK_EVALUATE ? &result
-                                 : r->task.kind == TASK_FINAL  ? &final
-                                                               : &export;
+    const struct statement *st = of[r->task.kind];
     struct request *q = store_request(st, fn, arg);
     request_delivery(q, r);
     if (st != &export) {
         request_text(q, worker);
         request_real(q, r->seconds);
-        request_metrics(q, st == &final ? &r->test : &r->reward);
+        request_metrics(q, st == &result ? &r->reward : &r->test);
     }
     if (st != &result)
         request_hash(q, &r->blob);

@@ -25,20 +25,16 @@ static int load_candidates(PGconn *c, const char *id, const struct store_loader 
     return rc;
 }
 
-static int load_attempts(PGconn *c, const char *id, const struct store_loader *l, struct err *e)
+static int load_tasks(PGconn *c, const char *id, const struct store_loader *l, struct err *e)
 {
-    static const char sql[] = "select kind, search, episode, max(attempt) from espalier.attempts"
-                              " where search = $1 and kind <> 'evaluate' group by 1, 2, 3 order by 1, 3";
+    static const char sql[] = "select * from espalier.task_rows where search = $1 and kind <> 'evaluate'"
+                              " order by kind, episode";
     PGresult *res = sql_query(c, sql, 1, &id, false, e);
     int rc = res ? 0 : e->code;
     for (struct row r = {.res = res}; rc == 0 && r.row < PQntuples(res); r.row++, r.column = 0) {
-        struct task_id t;
-        if ((rc = row_task_kind(&r, &t.kind, e)) < 0)
-            break;
-        t.search = row_int(&r);
-        t.episode = (int32_t)row_int(&r);
-        t.attempt = (int32_t)row_int(&r);
-        l->attempt(l->arg, &t);
+        struct task_row t;
+        if ((rc = row_task(&r, &t, e)) == 0)
+            l->task(l->arg, &t);
     }
     PQclear(res);
     return rc;
@@ -67,7 +63,7 @@ static int load_search(PGconn *c, struct row *r, const struct store_loader *l, s
         return err_wrap(e, "search %s", id);
     }
     l->search(l->arg, &s);
-    if ((rc = load_candidates(c, id, l, e)) < 0 || (rc = load_attempts(c, id, l, e)) < 0 ||
+    if ((rc = load_candidates(c, id, l, e)) < 0 || (rc = load_tasks(c, id, l, e)) < 0 ||
         (rc = load_snapshot(c, id, l, e)) < 0)
         return err_wrap(e, "search %s", id);
     return 0;
@@ -105,19 +101,18 @@ static void answer_export(struct request *q, const PGresult *res, const struct e
     struct candidate_row c = {0};
     struct row r = {.res = res};
     struct err e;
-    int32_t attempt = 0;
     int rc = 0;
     if (failed)
         rc = (e = *failed).code;
     else if (PQntuples(res) == 0)
         rc =
             err_set(&e, ERR_NOTFOUND, "search %" PRId64 ", episode %" PRId32 " isn't known", x->search, x->episode);
-    else if ((rc = row_search(&r, &s, &e)) == 0 && (rc = row_candidate(&r, &c, &e)) == 0)
-        attempt = (int32_t)row_int(&r);
+    else if ((rc = row_search(&r, &s, &e)) == 0)
+        rc = row_candidate(&r, &c, &e);
     if (rc < 0)
-        x->fn(x->arg, NULL, NULL, 0, &e);
+        x->fn(x->arg, NULL, NULL, &e);
     else
-        x->fn(x->arg, &s, &c, attempt, NULL);
+        x->fn(x->arg, &s, &c, NULL);
     search_row_release(&s);
     candidate_row_release(&c);
     free(x);

@@ -13,6 +13,8 @@ static const struct {
     [REPORT_CANDIDATE] = {{.name = "report_candidate", .sql = "select espalier.report_candidate($1,$2)"},
                           SEARCH | EPISODE},
     [REPORT_DIGEST] = {{.name = "report_digest", .sql = "select espalier.report_digest($1)"}, SEARCH},
+    [REPORT_CURVE] = {{.name = "report_curve", .sql = "select espalier.report_curve($1,nullif($2,-1))"},
+                      SEARCH | EPISODE},
 };
 
 static void answer_report(struct request *r, const PGresult *res, const struct err *e)

@@ -12,7 +12,7 @@
 #include "common/base/buf.h"
 #include "common/base/hash.h"
 
-#define REQUEST_ARGS 18
+#define REQUEST_ARGS 21
 
 struct statement {    /* static and constant: its address is its identity */
     const char *name; /* unique on a connection: it is prepared there under this name */

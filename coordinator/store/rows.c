@@ -120,7 +120,7 @@ static int row_name(struct row *r, int n, const char *(*text)(int), int *to, str
     return err_set(e, ERR_UNSUPPORTED, "\"%s\" isn't known to this program", name);
 }
 
-int row_task_kind(struct row *r, enum task_kind *to, struct err *e)
+static int row_task_kind(struct row *r, enum task_kind *to, struct err *e)
 {
     int k, rc = row_name(r, TASK_KINDS, task_text, &k, e);
     *to = rc < 0 ? TASK_EVALUATE : (enum task_kind)k;
@@ -188,6 +188,12 @@ int row_search(struct row *r, struct search_row *to, struct err *e)
     to->dense = row_metrics(r);
     to->n_curve = (uint32_t *)row_ints(r, &to->n_groups);
     to->curve = row_floats(r, &to->n_points);
+    const char *precision = row_text(r);
+    if (!precision_from_name(precision, &to->recipe.precision))
+        return err_set(e, ERR_UNSUPPORTED, "precision \"%s\" isn't known to this program", precision);
+    to->recipe.finetune.distill.other = row_hash(r, &to->recipe.finetune.distill.teacher);
+    to->recipe.finish.distill.other = row_hash(r, &to->recipe.finish.distill.teacher);
+    to->trained = row_bool(r);
     return 0;
 }
 
@@ -209,5 +215,23 @@ int row_candidate(struct row *r, struct candidate_row *to, struct err *e)
     to->reward = row_metrics(r);
     to->has_final = row_bool(r);
     to->has_model = row_hash(r, &to->model);
+    to->exports = (int32_t)row_int(r);
+    to->final_failed = row_bool(r);
+    to->diverged = (int)row_int(r);
+    return 0;
+}
+
+int row_task(struct row *r, struct task_row *to, struct err *e)
+{
+    *to = (struct task_row){.epoch = 0};
+    int rc = row_task_kind(r, &to->highest.kind, e);
+    if (rc < 0)
+        return rc;
+    to->highest.search = row_int(r);
+    to->highest.episode = (int32_t)row_int(r);
+    to->highest.attempt = (int32_t)row_int(r);
+    to->diverged = (int)row_int(r);
+    to->epoch = (int32_t)row_int(r);
+    row_hash(r, &to->checkpoint);
     return 0;
 }

@@ -16,11 +16,11 @@ struct row { /* where the next column is read */
 int64_t row_int(struct row *r); /* 0 for null, like the others */
 double row_real(struct row *r);
 bool row_bool(struct row *r);
-MUST_CHECK int row_task_kind(struct row *r, enum task_kind *to, struct err *e);
 
-/* All columns of espalier.search_rows and of espalier.candidate_rows (apart from its `exports`). The caller
- * releases `to`, also after an error: ERR_UNSUPPORTED, a name that this program doesn't know. */
+/* All columns of espalier.search_rows, candidate_rows and task_rows. The caller releases `to`, also after an error:
+ * ERR_UNSUPPORTED, a name that this program doesn't know. */
 MUST_CHECK int row_search(struct row *r, struct search_row *to, struct err *e);
 MUST_CHECK int row_candidate(struct row *r, struct candidate_row *to, struct err *e);
+MUST_CHECK int row_task(struct row *r, struct task_row *to, struct err *e);
 
 #endif

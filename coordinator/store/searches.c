@@ -59,12 +59,22 @@ static void request_files(struct request *q, const struct data_file *files, int 
     request_texts_end(q);
 }
 
-void store_search_create(struct store *s, const char *name, const char *spec, const struct recipe *r,
+static void request_teacher(struct request *q, const struct training *t)
+{
+    if (t->distill.other)
+        request_hash(q, &t->distill.teacher);
+    else
+        request_null(q);
+}
+
+void store_search_create(struct store *s, const char *name, const char *spec, const struct recipe *r, bool training,
                          store_created *fn, void *arg)
 {
     static const struct statement st = {
         .name = "create_search",
-        .sql = "select espalier.create_search($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16)",
+        .sql =
+            "select espalier.create_search($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,"
+            "$21)",
         .write = true};
     struct request *q = request_new(&st, answer_created, (void (*)(void))fn, arg);
     request_uuid(q);
@@ -81,6 +91,14 @@ void store_search_create(struct store *s, const char *name, const char *spec, co
     request_bool(q, r->reconstruct);
     request_bool(q, r->recalibrate);
     request_files(q, r->files, r->n_files);
+    request_text(q, training ? "training" : "search");
+    request_text(q, precision_name(r->precision));
+    request_teacher(q, &r->finetune);
+    request_teacher(q, &r->finish);
+    if (r->finish.steps > 0)
+        request_null(q);
+    else
+        request_int(q, r->finish.epochs);
     pipeline_send(s->ledger, q);
 }
 

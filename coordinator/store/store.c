@@ -155,3 +155,11 @@ struct request *store_request(const struct statement *st, store_done *fn, void *
 {
     return request_new(st, store_answer_done, (void (*)(void))fn, arg);
 }
+
+void request_task_id(struct request *q, const struct task_id *t)
+{
+    request_int(q, t->search);
+    request_text(q, task_kind_name(t->kind));
+    request_int(q, t->episode);
+    request_int(q, t->attempt);
+}

@@ -50,7 +50,8 @@ struct search_row {
     enum search_state state;
     enum search_state paused_from; /* the state that `resume` goes back to */
     char *spec;                    /* YAML as it was sent */
-    struct recipe recipe;          /* model and data files' hashes among it */
+    struct recipe recipe;          /* with all hashes; the rest of finetune and finish is the spec's to say */
+    bool trained;                  /* a training job whose model is on record */
     bool has_profile;
     struct hash profile;
     struct metrics dense;
@@ -60,7 +61,8 @@ struct search_row {
 void search_row_release(struct search_row *r);
 
 typedef void store_created(void *arg, int64_t id, const struct err *e);
-void store_search_create(struct store *s, const char *name, const char *spec, const struct recipe *r,
+/* training: the recipe's model is to be trained, which begins at once; else it is to be searched. */
+void store_search_create(struct store *s, const char *name, const char *spec, const struct recipe *r, bool training,
                          store_created *fn, void *arg);
 /* reason: for FAILED, else NULL. */
 void store_search_state(struct store *s, int64_t id, enum search_state to, enum search_state paused_from,
@@ -79,44 +81,70 @@ struct candidate_row {
     struct cost cost; /* of the candidate; the dense network's is on record with the first one */
     struct cost dense;
     int32_t attempts;        /* highest attempt number given out: 0 none */
+    int32_t exports;         /* likewise of EXPORT */
+    int diverged;            /* of `attempts`, those whose training diverged */
     bool has_result, failed; /* failed: parked after its last attempt */
     struct metrics reward;
-    bool has_final; /* finalist with a test score */
-    bool has_model; /* exported */
+    bool has_final;    /* finalist with a test score */
+    bool final_failed; /* finalist that was given up */
+    bool has_model;    /* exported */
     struct hash model;
 };
 void candidate_row_release(struct candidate_row *r);
 void store_candidate(struct store *s, const struct candidate_row *c, store_done *fn, void *arg);
 
-/* An attempt begins; the lease must not be sent before this is durable. EVALUATE, FINAL, EXPORT and PROFILE number
- * their attempts each on their own. */
+/* An attempt begins; the lease must not be sent before this is durable. Each kind of task numbers its attempts on
+ * its own. */
 void store_attempt(struct store *s, const struct task_id *t, const char *worker, store_done *fn, void *arg);
-/* It ends without a result: outcome is "lost", "failed", "cancelled" or "handed back". */
+/* It ends without a result: outcome is "lost", "failed", "cancelled", "handed back" or "diverged", which drops the
+ * task's checkpoint. */
 void store_attempt_end(struct store *s, const struct task_id *t, const char *outcome, const char *reason,
                        store_done *fn, void *arg);
 /* The candidate can't be evaluated: no more attempts. */
 void store_candidate_failed(struct store *s, int64_t search, int32_t episode, const char *reason, store_done *fn,
                             void *arg);
-/* Result of EVALUATE (reward), FINAL (test, blob) or EXPORT (blob). Recorded at most once: a repeat is no error. */
+/* Result of EVALUATE (reward), FINAL and TRAIN (test, blob) or EXPORT (blob). Recorded at most once: a repeat is no
+ * error. */
 void store_result(struct store *s, const struct msg_result *r, const char *worker, store_done *fn, void *arg);
 void store_snapshot(struct store *s, int64_t search, int32_t episode, const void *bytes, size_t n, store_done *fn,
                     void *arg);
 
+/* --- finalists and long trainings --- */
+void store_finalists(struct store *s, int64_t search, const int32_t *episodes, size_t n, store_done *fn, void *arg);
+/* The finalist can't be finished: no more attempts. */
+void store_final_failed(struct store *s, int64_t search, int32_t episode, const char *reason, store_done *fn,
+                        void *arg);
+/* A point of the task's curve, and its checkpoint in place of the one before, whose blob goes with the last that
+ * refers to it. ERR_STATE when the attempt doesn't count any more, ERR_NOTFOUND when the blob isn't there. */
+void store_checkpoint(struct store *s, const struct msg_checkpoint *k, const char *worker, store_done *fn,
+                      void *arg);
+typedef void store_model(void *arg, const struct hash *model, const struct err *e);
+/* What a training job has made: ERR_STATE while there is none, ERR_NOTFOUND when there will never be any. */
+void store_training_model(struct store *s, int64_t search, store_model *fn, void *arg);
+
+/* What is on record of a task's attempts. */
+struct task_row {
+    struct task_id highest; /* with the highest number given out */
+    int diverged;           /* attempts whose training diverged */
+    int32_t epoch;          /* of the checkpoint, 0: there is none */
+    struct hash checkpoint;
+};
+
 /* Everything about searches that aren't over, for a coordinator that starts: blocking, for main only. Each row is
- * the callback's to keep or release; snapshots: the latest of each search (bytes borrowed); attempts: highest
- * number given out for tasks other than EVALUATE. */
+ * the callback's to keep or release; snapshots: the latest of each search (bytes borrowed); tasks: those other than
+ * EVALUATE that were ever given out. */
 struct store_loader {
     void *arg;
     void (*search)(void *arg, struct search_row *r);
     void (*candidate)(void *arg, struct candidate_row *r); /* in episode order, after its search */
     void (*snapshot)(void *arg, int64_t search, int32_t episode, const void *bytes, size_t n);
-    void (*attempt)(void *arg, const struct task_id *highest);
+    void (*task)(void *arg, const struct task_row *r);
 };
 MUST_CHECK int store_load(struct store *s, const struct store_loader *l, struct err *e);
 
-/* What an export takes, of any search, over or not: both rows (borrowed during the call) and the highest EXPORT
- * attempt's number, 0 when there was none. ERR_NOTFOUND: no such episode. */
-typedef void store_exportable(void *arg, const struct search_row *s, const struct candidate_row *c, int32_t attempt,
+/* What an export takes, of any search, over or not: both rows, borrowed during the call. ERR_NOTFOUND: no such
+ * episode. */
+typedef void store_exportable(void *arg, const struct search_row *s, const struct candidate_row *c,
                               const struct err *e);
 void store_export_read(struct store *s, int64_t search, int32_t episode, store_exportable *fn, void *arg);
 
@@ -140,18 +168,24 @@ void store_blob_seal(struct store *s, const struct hash *h, uint64_t total, stor
  * --- reports: one JSON text each, made by PostgreSQL ---
  * Accuracies are fractions, times ISO 8601 in UTC; what isn't known yet is null, never left out.
  *
- * SEARCHES    [{id name state created finished proposed evaluated best}], newest first; best: the highest top1
- * STATUS      {id name state paused_from reason created started finished spec (YAML) proposed evaluated failed
+ * SEARCHES    [{id name job state created finished proposed evaluated best epochs_done epochs}], newest first; job:
+ *              "search" or "training"; best: the highest top1, of a training the test set's; epochs: a training's
+ * STATUS      {id name job state paused_from reason created started finished spec (YAML) proposed evaluated failed
  *              dense: {n top1 top5 macs params bytes},
  *              best: [{budget episode top1 top5 macs_ratio params_ratio bytes_ratio}] in the budgets' order,
- *              seconds (mean of an evaluation) per_minute (over the last 50) finals (finalists done)}
+ *              seconds (mean of an evaluation) per_minute (over the last 50) finals (finalists done)
+ *              finalists: [{episode epoch epochs state ("waiting" "running" "done" "failed") reason}],
+ *              epochs (of a finalist or the training; null where the spec says steps) epochs_done (the training's)
+ *              test: {n top1 top5 loss} (the training's)}
  * CANDIDATES  [{episode budget kept top1 top5 macs macs_ratio params bytes latency_ms latency_ratio stage}], those
  * with a result, by episode; budget: "flops 0.5"; kept: array; stage: "proxy", and a second one of stage "final" a
  * finalist PARETO      the same objects (proxy), the front alone, ascending cost; x is "flops", "params" or "bytes"
  * CANDIDATE   the same keys in one object, and params_ratio bytes_ratio state ("waiting" "done" "failed") reason n
  * loss seconds worker, attempts: [{kind attempt worker started ended outcome reason}], final: {n top1 top5 loss},
- * model: hash DIGEST      {digest episodes}: SHA-256 over (episode, keep, top1, top5) of all results in episode
- * order, and their number
+ * final_failed (the reason), model: hash
+ * DIGEST      {digest episodes}: SHA-256 over (episode, keep, top1, top5) of all results in episode order, and
+ * their number CURVE       [{episode epoch lr loss top1 seconds worker recorded}], by episode and epoch; episode
+ * null: a training job's; with an episode >= 0 that finalist's alone
  */
 enum report {
     REPORT_SEARCHES,
@@ -160,6 +194,7 @@ enum report {
     REPORT_PARETO,
     REPORT_CANDIDATE,
     REPORT_DIGEST,
+    REPORT_CURVE,
 };
 typedef void store_report_fn(void *arg, const char *json, size_t n,
                              const struct err *e); /* ERR_NOTFOUND: no such search or episode */

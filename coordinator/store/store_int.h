@@ -24,5 +24,7 @@ struct store {
 /* A request whose caller is a store_done; fn NULL: nobody. */
 struct request *store_request(const struct statement *st, store_done *fn, void *arg);
 void store_answer_done(struct request *r, const PGresult *res, const struct err *e);
+/* Search, kind, episode, attempt. */
+void request_task_id(struct request *q, const struct task_id *t);
 
 #endif

@@ -89,12 +89,6 @@ static int take_over(PGconn *c, int64_t *epoch, struct err *e)
     return 0;
 }
 
-/* Pieces of uploads that nobody ended. */
-static int drop_leftovers(PGconn *c, struct err *e)
-{
-    return sql_script(c, "delete from espalier.blobs where not complete and created < now() - interval '1 day'", e);
-}
-
 static int set_up(PGconn *c, int64_t until_ns, int64_t *epoch, struct err *e)
 {
     int rc;
@@ -105,7 +99,7 @@ static int set_up(PGconn *c, int64_t until_ns, int64_t *epoch, struct err *e)
         (rc = wait_for_lock(c, until_ns, e)) < 0 || (rc = schema_migrate(c, e)) < 0 ||
         (rc = take_over(c, epoch, e)) < 0)
         return rc;
-    return drop_leftovers(c, e);
+    return sql_script(c, "select espalier.drop_leftovers()", e);
 }
 
 PGconn *writer_begin(const char *conninfo, int64_t until_ns, int64_t *epoch, struct err *e)

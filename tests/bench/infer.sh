@@ -1,7 +1,7 @@
 #!/bin/sh
-# Inference on one thread: espalier, PyTorch (eager, channels_last, frozen TorchScript) and onnxruntime in turns, so
-# that all meet the same weather; the median of each side's rounds at its best batch, and the ratios. Sides that
-# aren't installed are left out, and said so.
+# Inference on one thread: espalier in fp32 and bf16, PyTorch (eager, channels_last, frozen TorchScript) and
+# onnxruntime in fp32, in turns, so that all meet the same weather; the median of each side's rounds at its best
+# batch, and the ratios. Sides that aren't installed, and bf16 where the CPU has none, are left out, and said so.
 #
 #   tests/bench/infer.sh INFER_PROGRAM [MODEL.onnx]
 #
@@ -36,6 +36,7 @@ side() {
 i=0
 while [ $i -lt "$rounds" ]; do
     side espalier "$infer" "$model" "$seconds" 0 16
+    side espalier-bf16 "$infer" bf16 "$model" "$seconds" 0 32
     for mode in eager channels_last frozen; do
         side "torch-$mode" "$python" "$here/torch_infer.py" "$model" "$seconds" $mode 8 32 64
     done
@@ -64,12 +65,18 @@ awk -v model="$model" -v rounds="$rounds" '
             if (w > best[k[1]]) { best[k[1]] = w; batch[k[1]] = k[2]; conv[k[1]] = share[key] }
             if (c > best_cpu[k[1]]) best_cpu[k[1]] = c
         }
-        printf "inference, fp32, 1 thread, %s, median of %d rounds\n", model, rounds
-        printf "%-20s %6s %10s %14s %8s %14s\n", "", "batch", "images/s", "espalier is", "cpu i/s", "espalier is"
+        bf16 = "espalier-bf16"
+        printf "inference, 1 thread, %s, median of %d rounds\n", model, rounds
+        printf "%-20s %6s %10s %12s %8s %8s %12s %8s\n", "", "batch", "images/s", "espalier is", "bf16 is",
+            "cpu i/s", "espalier is", "bf16 is"
         for (i = 1; i <= sides; i++) {
             s = order[i]
-            printf "%-20s %6d %10.1f %13.2fx %8.1f %13.2fx\n", s, batch[s], best[s], best["espalier"] / best[s],
-                best_cpu[s], best_cpu["espalier"] / best_cpu[s]
+            printf "%-20s %6d %10.1f %11.2fx %7.2fx %8.1f %11.2fx %7.2fx\n", s, batch[s], best[s],
+                best["espalier"] / best[s], best[bf16] / best[s],
+                best_cpu[s], best_cpu["espalier"] / best_cpu[s], best_cpu[bf16] / best_cpu[s]
         }
-        printf "of espalier'"'"'s time %.1f%% is in oneDNN'"'"'s conv primitives\n", 100 * median(conv["espalier"])
+        printf "of espalier'"'"'s time %.1f%% is in oneDNN'"'"'s conv primitives", 100 * median(conv["espalier"])
+        if (bf16 in seen)
+            printf ", in bf16 %.1f%%", 100 * median(conv[bf16])
+        print ""
     }' "$out"

@@ -6,6 +6,16 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
+static void check_training(const struct training *t, const char *teacher)
+{
+    if ((t->epochs > 0 && t->steps > 0) || !(t->lr > 0) || t->batch < 1 || t->n_drops > TRAINING_MAX_DROPS ||
+        t->distill.other != (teacher != NULL) || (t->distill.kind != DISTILL_DKD && t->distill.weight > 1))
+        abort();
+    for (int i = 1; i < t->n_drops; i++)
+        if (!(t->drop_at[i - 1] < t->drop_at[i]))
+            abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct spec s;
@@ -15,8 +25,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
             abort();
         return 0;
     }
-    if (!s.model || s.n_budgets < 1 || s.n_budgets > SPEC_MAX_BUDGETS || s.n_channels > 4 || s.episodes < 1)
+    if (!s.model || (s.n_budgets < 1) != s.training || s.n_budgets > SPEC_MAX_BUDGETS || s.n_channels > 4 ||
+        s.episodes < 1)
         abort();
+    check_training(&s.finetune, s.finetune_teacher);
+    check_training(&s.finish, s.finish_teacher);
     for (int i = 0; i < s.n_budgets; i++)
         if (!(s.budgets[i].frac > 0 && s.budgets[i].frac <= 1))
             abort();

@@ -10,6 +10,13 @@ export LC_ALL
 
 model
 spec 500 200 24 >"$tmp/good.yaml"
+cat >"$tmp/train.yaml" <<EOF
+spec_version: 1
+name: small
+model: resnet-20
+data: {kind: synthetic}
+train: {epochs: 1}
+EOF
 up --workers 0
 url=$(cat "$dir/run/http")
 bind=$(cat "$dir/run/bind")
@@ -30,6 +37,8 @@ onnx() {
 onnx_bytes() { printf "$1" >bad.onnx && espalier model bad.onnx; }
 # spec_with SED-SCRIPT: a search from the good spec, changed
 spec_with() { sed "$1" good.yaml >bad.yaml && e search start bad.yaml; }
+# train_with SED-SCRIPT: a training on this machine from the good one's spec, changed
+train_with() { sed "$1" train.yaml >bad.yaml && e train bad.yaml -o out.onnx; }
 spec_text() { printf "$1" >bad.yaml && e search start bad.yaml; }
 # cifar BYTES [FIRST]: a test set of so many bytes, the first of them FIRST
 cifar() {

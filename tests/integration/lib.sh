@@ -67,14 +67,24 @@ finish() {
 }
 over() { case $(state_of "$1") in done | failed | cancelled) ;; *) false ;; esac; }
 
-# The demo's network, trained once and kept beside the programs.
+# A small network, trained once and kept beside the programs.
 model() {
-    demo=$ESPALIER_BIN/tests/demo.onnx
-    [ -s "$demo" ] || {
+    net=$ESPALIER_BIN/tests/net.onnx
+    [ -s "$net" ] || {
         mkdir -p "$ESPALIER_BIN/tests"
-        train-demo -o "$demo.$$" && mv "$demo.$$" "$demo"
+        "$ESPALIER_BIN/tests/tools/net" -o "$tmp/untrained.onnx"
+        cat >"$tmp/net.yaml" <<EOF
+spec_version: 1
+name: net
+model: untrained.onnx
+data: {kind: synthetic}
+normalize: {mean: [127.5, 127.5, 127.5], std: [54, 54, 54]}
+train: {epochs: 3, batch: 64, lr: 0.1, warmup: 0.5, augment: {pad: 0, flip: false}}
+EOF
+        espalier train "$tmp/net.yaml" -o "$tmp/net.onnx" >"$tmp/train.out" 2>&1 || { cat "$tmp/train.out"; fail "espalier train"; }
+        mv "$tmp/net.onnx" "$net"
     }
-    cp "$demo" "$tmp/demo.onnx"
+    cp "$net" "$tmp/demo.onnx"
 }
 
 # spec REWARD CALIBRATE EPISODES: a small search on stdout; the policy learns from episode 6 on

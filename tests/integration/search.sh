@@ -35,6 +35,8 @@ while [ $episode -lt 24 ]; do
 done
 equal "model in JSON" "$(sql "select macs from espalier.candidates where search = $id and episode = 3")" \
     "$(espalier model "$tmp/3.onnx" --format json | sed -n 's/.*"macs": \([0-9]*\), "params": [0-9]*, "bytes": [0-9]*}$/\1/p')"
+equal "MACs of an architecture" 40551040 "$(espalier model resnet-20 | sed -n 's/^MACs  *\([0-9]*\) .*/\1/p')"
+equal "and for other images" 30821248 "$(espalier model resnet-20@1x28x28 --format json | sed -n 's/.*"macs": \([0-9]*\), "params": [0-9]*, "bytes": [0-9]*}$/\1/p')"
 
 say "the finalists' files score what is on record"
 for episode in $(sql "select episode from espalier.finals where search = $id order by 1"); do

@@ -1,4 +1,4 @@
-/* Blobs: fetched, resumed, refused and stored against a coordinator played over a real socket. */
+/* Blobs: fetched, resumed, refused and stored, and checkpoints, against a coordinator played over a real socket. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -39,6 +39,9 @@ struct depot {
     bool backwards;       /* the window's answers come in reverse order */
     bool lie_about_total; /* from the second chunk on */
     struct buf stored;
+    atomic_int checkpoints;
+    enum { KEPT, KEPT_LOST, KEPT_HANG_UP, KEPT_STRANGERS, KEPT_NEVER } kept; /* what the first one is answered */
+    uint64_t stored_then;                                                    /* bytes at the first CHECKPOINT */
 };
 
 struct bench {
@@ -115,6 +118,32 @@ static void on_put(struct depot *d, const struct msg_piece *p)
     router_send(&d->r, &m);
 }
 
+static void on_checkpoint(struct depot *d, const struct msg_checkpoint *k)
+{
+    struct message m = {.type = MSG_KEPT};
+    m.u.checkpoint = (struct msg_checkpoint){.task = k->task, .epoch = k->epoch};
+    bool first = d->checkpoints++ == 0;
+    if (first)
+        d->stored_then = d->stored.n;
+    if (d->kept == KEPT_NEVER || (first && d->kept == KEPT_LOST))
+        return;
+    if (first && d->kept == KEPT_HANG_UP) {
+        router_close(&d->r);
+        router_open(&d->r);
+        return;
+    }
+    if (first && d->kept == KEPT_STRANGERS) { /* those that another attempt or epoch got; nothing to do with ours */
+        m.u.checkpoint.epoch++;
+        router_send(&d->r, &m);
+        m.u.checkpoint.epoch--;
+        m.u.checkpoint.task.attempt++;
+        router_send(&d->r, &m);
+        return;
+    }
+    router_send(&d->r, &m);
+    router_send(&d->r, &m); /* a repeat is ignored */
+}
+
 static void on_hello(struct depot *d)
 {
     struct message welcome = {.type = MSG_WELCOME, .u.welcome = {PROTO_VERSION, 50, 20000}}, work = router_work(1);
@@ -143,6 +172,9 @@ static void *depot_run(void *arg)
             break;
         case MSG_PUT:
             on_put(d, &m.u.piece);
+            break;
+        case MSG_CHECKPOINT:
+            on_checkpoint(d, &m.u.checkpoint);
             break;
         default:
             break;
@@ -513,6 +545,60 @@ START_TEST(put_arrives_whole)
 }
 END_TEST
 
+static int keep_epoch(struct bench *b, int epoch, struct err *e)
+{
+    const struct msg_checkpoint k = {.task = {TASK_FINAL, 1, 1, 1}, .epoch = epoch, .blob = b->depot.hash};
+    const struct buf bytes = {.p = b->depot.bytes, .n = b->depot.n};
+    return transfer_checkpoint(b->desk, &k, &bytes, e);
+}
+
+/* Its bytes first, then said until there is an answer to it. */
+START_TEST(checkpoint_is_kept)
+{
+    struct bench b;
+    struct err e;
+    bench_open(&b, SIZE);
+    b.depot.kept = _i;
+    bench_start(&b);
+    int64_t start = clock_mono_ns();
+    int rc = keep_epoch(&b, 3, &e);
+    ck_assert_msg(rc == 0, "%s", e.text);
+    ck_assert_uint_eq(b.depot.stored_then, SIZE);
+    ck_assert_int_eq(b.depot.checkpoints, _i == KEPT ? 1 : 2);
+    if (_i == KEPT_HANG_UP) /* as soon as there was a connection */
+        ck_assert_int_lt(clock_mono_ns() - start, 4 * NS_PER_S);
+    rc = keep_epoch(&b, 4, &e); /* what is left of the one before doesn't count */
+    ck_assert_msg(rc == 0, "%s", e.text);
+    ck_assert_int_eq(b.depot.checkpoints, _i == KEPT ? 2 : 3);
+    bench_close(&b);
+}
+END_TEST
+
+static void *cancel_soon(void *arg)
+{
+    struct bench *b = arg;
+    while (b->depot.checkpoints == 0)
+        clock_sleep_ns(NS_PER_MS);
+    desk_drop(b->desk, NULL, true, "cancelled by the test");
+    return NULL;
+}
+
+START_TEST(cancel_ends_a_checkpoint)
+{
+    struct bench b;
+    struct err e;
+    pthread_t other;
+    bench_open(&b, CHUNK);
+    b.depot.kept = KEPT_NEVER;
+    bench_start(&b);
+    ck_assert_int_eq(pthread_create(&other, NULL, cancel_soon, &b), 0);
+    ck_assert_int_eq(keep_epoch(&b, 7, &e), ERR_CANCELLED);
+    ck_assert_str_eq(e.text, "checkpoint of epoch 7: task was dropped: cancelled by the test");
+    pthread_join(other, NULL);
+    bench_close(&b);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("cache");
@@ -530,6 +616,8 @@ int main(void)
     tcase_add_test(t, other_kinds_folders_arent);
     tcase_add_test(t, another_workers_fetch_is_waited_for);
     tcase_add_loop_test(t, put_arrives_whole, 0, 4);
+    tcase_add_loop_test(t, checkpoint_is_kept, KEPT, KEPT_NEVER);
+    tcase_add_test(t, cancel_ends_a_checkpoint);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

@@ -185,7 +185,7 @@ static inline float *run_model(const struct model *m, const float *x, int N)
     struct engine_run *run;
     struct err e;
     float *y = xcalloc((size_t)N * naive_image(&m->graph.nodes[m->graph.output]), sizeof(float));
-    must(engine_new(&eng, &m->graph, &m->weights, N, ENGINE_INFER, NULL, 0, &e), &e);
+    must(engine_new(&eng, &m->graph, &m->weights, N, ENGINE_INFER, DTYPE_F32, NULL, 0, &e), &e);
     must(engine_run_new(&run, eng, &e), &e);
     must(engine_forward(run, x, y, &e), &e);
     engine_run_free(run);

@@ -350,7 +350,7 @@ static double share_right(const struct dataset *d, const float *w, const double 
     return (double)right / d->n;
 }
 
-/* What tells the classes apart must not be in single pixels; that a CNN finds it is for the trainer's test. */
+/* What tells the classes apart must not be in single pixels; that a CNN finds it is for the integration tests. */
 START_TEST(synthetic_not_linear)
 {
     static const double mean[] = {127.5, 127.5, 127.5}, std[] = {54, 54, 54};

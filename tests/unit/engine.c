@@ -342,7 +342,7 @@ START_TEST(timed_steps)
     net_init(&n, 5, "timed");
     net_option_a(&n);
     draw_weights(&n);
-    must(engine_new(&eng, &n.m.graph, &n.m.weights, 4, ENGINE_INFER, NULL, 0, &e), &e);
+    must(engine_new(&eng, &n.m.graph, &n.m.weights, 4, ENGINE_INFER, DTYPE_F32, NULL, 0, &e), &e);
     must(engine_run_new(&run, eng, &e), &e);
     int steps = engine_steps(eng), convs = 0;
     int64_t *ns = xcalloc((size_t)steps, sizeof *ns);

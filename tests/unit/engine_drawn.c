@@ -107,12 +107,13 @@ static int one_piece(void *arg, int piece, int thread, struct err *e)
 }
 
 /* All pieces on `threads` threads with an engine of its own, into y. */
-static void run_pieces(const struct net *n, int batch, enum engine_mode mode, int threads, struct parallel *p)
+static void run_pieces(const struct net *n, int batch, enum engine_mode mode, enum dtype type, int threads,
+                       struct parallel *p)
 {
     struct engine *eng;
     struct pool *workers;
     struct err e;
-    must(engine_new(&eng, &n->m.graph, &n->m.weights, batch, mode, NULL, 0, &e), &e);
+    must(engine_new(&eng, &n->m.graph, &n->m.weights, batch, mode, type, NULL, 0, &e), &e);
     must(pool_new(&workers, threads, &e), &e);
     for (int i = 0; i < threads; i++)
         must(engine_run_new(&p->run[i], eng, &e), &e);
@@ -126,6 +127,7 @@ static void run_pieces(const struct net *n, int batch, enum engine_mode mode, in
 START_TEST(threads_agree)
 {
     enum engine_mode mode = _i % 2 ? ENGINE_BATCH : ENGINE_INFER;
+    enum dtype type = _i / 2 % 2 && has_type(DTYPE_BF16) ? DTYPE_BF16 : DTYPE_F32;
     struct net n;
     net_init(&n, (uint64_t)_i, "threads");
     draw_net(&n);
@@ -135,9 +137,9 @@ START_TEST(threads_agree)
           *three = xcalloc(PIECES, 40 * sizeof *three);
     p.x = x;
     p.y = one;
-    run_pieces(&n, 4, mode, 1, &p);
+    run_pieces(&n, 4, mode, type, 1, &p);
     p.y = three;
-    run_pieces(&n, 4, mode, 3, &p);
+    run_pieces(&n, 4, mode, type, 3, &p);
     ck_assert_mem_eq(one, three, PIECES * 40 * sizeof *one);
     ck_assert_mem_ne(one, one + 40, 40 * sizeof *one);
     free(x);
@@ -149,6 +151,27 @@ END_TEST
 
 #define DRAWN 80
 
+/* A CPU that can't says so; fp32 goes on. */
+START_TEST(no_bf16)
+{
+    struct net n;
+    struct engine *eng;
+    struct err e;
+    const char *fork = getenv("CK_FORK");
+    if (fork && !strcmp(fork, "no")) /* oneDNN asks for the environment once a process */
+        return;
+    setenv("ONEDNN_MAX_CPU_ISA", "AVX2", 1);
+    net_init(&n, 5, "plain");
+    draw_net(&n);
+    draw_weights(&n);
+    ck_assert_int_eq(engine_new(&eng, &n.m.graph, &n.m.weights, 2, ENGINE_INFER, DTYPE_BF16, NULL, 0, &e),
+                     ERR_UNSUPPORTED);
+    ck_assert_msg(strstr(e.text, "this CPU has no bf16 kernels"), "%s", e.text);
+    compare_modes(&n, 2, "without AVX-512");
+    model_release(&n.m);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("engine_drawn");
@@ -156,6 +179,7 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, drawn, 0, DRAWN);
     tcase_add_loop_test(t, threads_agree, 0, 8);
+    tcase_add_test(t, no_bf16);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

@@ -9,8 +9,9 @@
 
 #include "common/base/rng.h"
 #include "tests/unit/naive.h"
+#include "tests/unit/types.h"
 
-#define NEAR 1e-4
+#define NEAR 1e-4 /* how far from the twin, as a share of the largest number */
 
 /* ---- building nets ---- */
 
@@ -179,84 +180,126 @@ static inline void must(int rc, const struct err *e)
     ck_assert_msg(rc == 0, "%s", rc < 0 ? e->text : "");
 }
 
-static inline void compare_stats(const struct naive *t, const struct engine_run *run, const char *what)
+/* The net's naive twin and, for a bf16 engine, a second one that rounds. */
+struct twins {
+    const struct naive *exact, *rough; /* rough: NULL for fp32 */
+};
+
+/* How far the engine may be from `exact`: what rounding does to such a net depends on how it cancels, so the rough
+ * twin's own distance is the measure. */
+static inline double near(const double *exact, const double *rough, size_t n)
 {
-    for (int i = 0; i < t->g->n; i++) {
+    double most = 1e-6, off = 0;
+    if (!rough)
+        return NEAR;
+    for (size_t i = 0; i < n; i++) {
+        most = fmax(most, fabs(exact[i]));
+        off = fmax(off, fabs(rough[i] - exact[i]));
+    }
+    return 5e-3 + 4 * off / most;
+}
+
+static inline void compare_value(const struct twins *t, int node, const float *v, const char *what)
+{
+    const struct naive *x = t->exact;
+    size_t n = (size_t)x->N * naive_image(&x->g->nodes[node]);
+    double d = naive_distance(v, x->value[node], n);
+    double most = near(x->value[node], t->rough ? t->rough->value[node] : NULL, n);
+    ck_assert_msg(d < most, "%s: %s, mode %d, node %d (%s) is off by %g, %g is allowed", what,
+                  type_name(t->rough ? DTYPE_BF16 : DTYPE_F32), (int)x->mode, node, op_name(x->g->nodes[node].op),
+                  d, most);
+}
+
+static inline void compare_stats(const struct twins *t, const struct engine_run *run, const char *what)
+{
+    const struct naive *x = t->exact;
+    for (int i = 0; i < x->g->n; i++) {
         const float *mean, *var;
-        if (t->g->nodes[i].op != OP_BN)
+        if (x->g->nodes[i].op != OP_BN)
             continue;
         engine_stats(run, i, &mean, &var);
-        size_t C = (size_t)t->g->nodes[i].C;
-        double scale = 0;
+        size_t C = (size_t)x->g->nodes[i].C;
+        double scale = 0, most = near(x->mean[i], t->rough ? t->rough->mean[i] : NULL, C);
         for (size_t c = 0; c < C; c++)
-            scale = fmax(scale, sqrt(t->var[i][c]));
+            scale = fmax(scale, sqrt(x->var[i][c]) + (t->rough ? fabs(x->mean[i][c]) : 0));
         for (size_t c = 0; c < C; c++)
-            ck_assert_msg(fabs((double)mean[c] - t->mean[i][c]) <= NEAR * (scale + fabs(t->mean[i][c])),
+            ck_assert_msg(fabs((double)mean[c] - x->mean[i][c]) <= most * (scale + fabs(x->mean[i][c])),
                           "%s: mean of channel %zu at node %d: %g, not %g", what, c, i, (double)mean[c],
-                          t->mean[i][c]);
-        ck_assert_msg(naive_distance(var, t->var[i], C) < NEAR, "%s: variance at node %d", what, i);
+                          x->mean[i][c]);
+        most = near(x->var[i], t->rough ? t->rough->var[i] : NULL, C);
+        double d = naive_distance(var, x->var[i], C);
+        ck_assert_msg(d < most, "%s: variance at node %d is off by %g, %g is allowed", what, i, d, most);
     }
 }
 
-static inline void compare_tap(const struct naive *t, struct engine_run *run, int node, const char *what)
+static inline void compare_tap(const struct twins *t, struct engine_run *run, int node, const char *what)
 {
     struct err e;
-    size_t floats = (size_t)t->N * naive_image(&t->g->nodes[node]);
-    float *v = xcalloc(floats, sizeof *v);
+    float *v = xcalloc((size_t)t->exact->N * naive_image(&t->exact->g->nodes[node]), sizeof *v);
     must(engine_tap(run, node, v, &e), &e);
-    double d = naive_distance(v, t->value[node], floats);
-    ck_assert_msg(d < NEAR, "%s: tap of node %d (%s) is off by %g", what, node, op_name(t->g->nodes[node].op), d);
+    compare_value(t, node, v, what);
     free(v);
 }
 
 /* Output, taps and statistics; twice with one run, so that whatever the first pass left behind shows. */
-static inline void compare(const struct net *n, const struct naive *t, const float *x, const int *taps, int n_taps,
+static inline void compare(const struct net *n, const struct twins *t, const float *x, const int *taps, int n_taps,
                            const char *what)
 {
     struct engine *eng;
     struct engine_run *run;
     struct err e;
     const struct graph *g = &n->m.graph;
-    size_t floats = (size_t)t->N * naive_image(&g->nodes[g->output]);
+    enum engine_mode mode = t->exact->mode;
+    enum dtype type = t->rough ? DTYPE_BF16 : DTYPE_F32;
+    size_t floats = (size_t)t->exact->N * naive_image(&g->nodes[g->output]);
     float *y = xcalloc(floats, sizeof *y);
-    must(engine_new(&eng, g, &n->m.weights, t->N, t->mode, taps, n_taps, &e), &e);
+    must(engine_new(&eng, g, &n->m.weights, t->exact->N, mode, type, taps, n_taps, &e), &e);
     must(engine_run_new(&run, eng, &e), &e);
     for (int pass = 0; pass < 2; pass++) {
         memset(y, 0xff, floats * sizeof *y);
         must(engine_forward(run, x, y, &e), &e);
-        double d = naive_distance(y, t->value[g->output], floats);
-        ck_assert_msg(d < NEAR, "%s: mode %d, %d taps, pass %d: off by %g", what, (int)t->mode, n_taps, pass, d);
+        compare_value(t, g->output, y, what);
     }
     for (int i = 0; i < n_taps; i++)
         compare_tap(t, run, taps[i], what);
-    if (t->mode == ENGINE_BATCH)
+    if (mode == ENGINE_BATCH)
         compare_stats(t, run, what);
     engine_run_free(run);
     engine_free(eng);
     free(y);
 }
 
-/* Both modes; without taps, with some, with all. */
+/* Without taps, with some, with all. */
+static inline void compare_taps(struct net *n, const struct twins *t, const float *x, const char *what)
+{
+    int nodes = n->m.graph.n, *taps = xcalloc((size_t)nodes, sizeof *taps), some = 0;
+    compare(n, t, x, NULL, 0, what);
+    for (int i = 0; i < nodes; i++)
+        if (rng_below(&n->rng, 3) == 0)
+            taps[some++] = i;
+    compare(n, t, x, taps, some, what);
+    for (int i = 0; i < nodes; i++)
+        taps[i] = i;
+    compare(n, t, x, taps, nodes, what);
+    free(taps);
+}
+
+/* Both modes in both types. */
 static inline void compare_modes(struct net *n, int N, const char *what)
 {
     const struct graph *g = &n->m.graph;
     float *x = draw_images(&n->rng, g, N);
-    int *taps = xcalloc((size_t)g->n, sizeof *taps), some = 0;
     for (int mode = ENGINE_INFER; mode <= ENGINE_BATCH; mode++) {
-        struct naive t;
-        naive_run(&t, g, &n->m.weights, N, (enum engine_mode)mode, x);
-        compare(n, &t, x, NULL, 0, what);
-        some = 0;
-        for (int i = 0; i < g->n; i++)
-            if (rng_below(&n->rng, 3) == 0)
-                taps[some++] = i;
-        compare(n, &t, x, taps, some, what);
-        for (int i = 0; i < g->n; i++)
-            taps[i] = i;
-        compare(n, &t, x, taps, g->n, what);
-        naive_release(&t);
+        struct naive exact, rough;
+        naive_run(&exact, g, &n->m.weights, N, (enum engine_mode)mode, x);
+        compare_taps(n, &(struct twins){.exact = &exact}, x, what);
+        if (has_type(DTYPE_BF16)) {
+            naive_run_as(&rough, g, &n->m.weights, N, (enum engine_mode)mode, true, x);
+            compare_taps(n, &(struct twins){.exact = &exact, .rough = &rough}, x, what);
+            naive_release(&rough);
+        }
+        naive_release(&exact);
     }
-    free(taps);
     free(x);
 }
 

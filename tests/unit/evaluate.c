@@ -164,6 +164,48 @@ START_TEST(all_kept)
 }
 END_TEST
 
+/* The recipe's precision is that of recalibration and scores: nearly the same, and not quite. */
+START_TEST(in_bf16)
+{
+    struct recipe recipe[2] = {{.seed = 1, .reconstruct = true, .recalibrate = true}};
+    struct album album;
+    struct trial t[2];
+    struct model a[2];
+    struct metrics s[2];
+    struct err e;
+    struct pool *threads = new_pool(1);
+    if (!has_type(DTYPE_BF16))
+        return;
+    recipe[1] = recipe[0];
+    recipe[1].precision = PRECISION_BF16;
+    for (int i = 0; i < 2; i++) {
+        struct net n;
+        build(&n, true);
+        if (i == 0)
+            album_init(&album, &n.m.graph.nodes[0], 100, 5, 1);
+        trial_init(&t[i], &n.m, threads, &recipe[i], &album.set, &album.set);
+        int *keep = keep_of(&t[i].d.groups, 0.6);
+        candidate(&t[i], keep, &a[i]);
+        must(evaluate_score(&t[i].cw, &a[i], &album.set, "score", &s[i], &e), &e);
+        free(keep);
+    }
+    float *x = album_floats(&album, 0, 20);
+    double off = model_distance(&a[0], &a[1], x, 20);
+    ck_assert(off > 1e-5 && off < 2e-2);
+    ck_assert(s[0].loss != s[1].loss && fabs(s[0].loss - s[1].loss) < 0.02 * s[0].loss);
+    ck_assert(t[0].p.dense.loss != t[1].p.dense.loss);
+    const struct gram *g = t[0].p.grams.of;
+    ck_assert_mem_eq(g->cov, t[1].p.grams.of->cov, sizeof(float) * (size_t)(g->n * g->n));
+    for (int i = 0; i < 2; i++) {
+        model_release(&a[i]);
+        trial_release(&t[i]);
+    }
+    free(x);
+    album_release(&album);
+    pool_free(threads);
+}
+END_TEST
+
 /* ---- real networks ---- */
 
 /* CIFAR-10's first training file from $ESPALIER_DATA/cifar10. */
@@ -242,6 +284,7 @@ int main(void)
     tcase_set_timeout(t, 100);
     tcase_add_loop_test(t, folded_or_not, 0, 6);
     tcase_add_test(t, all_kept);
+    tcase_add_test(t, in_bf16);
     tcase_add_test(t, resnet20);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

@@ -30,6 +30,9 @@ static const struct {
     {"{\"spec\": \"a\"}", "model must be a SHA-256 of 64 hexadecimal digits"},
     {"{\"spec\": \"a\", \"model\": \"00\"}", "model must be a SHA-256 of 64 hexadecimal digits"},
     {"{\"spec\": \"a\", \"model\": \"" HEX "0\"}", "model must be a SHA-256 of 64 hexadecimal digits"},
+    {"{" M ", \"finetune_teacher\": 1}", "finetune_teacher must be a SHA-256 of 64 hexadecimal digits"},
+    {"{" M ", \"finish_teacher\": null}", "finish_teacher must be a SHA-256 of 64 hexadecimal digits"},
+    {"{" M ", \"teacher\": \"" HEX "\"}", "unknown key \"teacher\" in the request"},
     {"{" M ", \"files\": {}}", "files must be an array"},
     {"{" M ", \"files\": [1]}", "files must hold objects with name, hash and size"},
     {"{" M ", \"files\": [{\"path\": 1}]}", "unknown key \"path\" in files"},
@@ -72,7 +75,23 @@ START_TEST(whole_body_is_read)
     ck_assert_uint_eq(s.files[0].size, UINT64_C(4) << 30);
     ck_assert_int_eq(s.files[0].hash.b[31], 0x1f);
     ck_assert(hash_equal(&s.files[0].hash, &s.model));
+    ck_assert(!s.has_finetune_teacher && !s.has_finish_teacher);
     submit_release(&s);
+    submit_release(&s);
+}
+END_TEST
+
+START_TEST(teachers_are_told_apart)
+{
+    static const char one[] = "{" M ", \"finetune_teacher\": \"" HEX "\"}";
+    static const char other[] = "{" M ", \"finish_teacher\": \"" HEX "\"}";
+    struct submit s;
+    struct err e = {.text = ""};
+    ck_assert_msg(submit_parse(one, strlen(one), &s, &e) == 0, "%s", e.text);
+    ck_assert(s.has_finetune_teacher && !s.has_finish_teacher && hash_equal(&s.finetune_teacher, &s.model));
+    submit_release(&s);
+    ck_assert_msg(submit_parse(other, strlen(other), &s, &e) == 0, "%s", e.text);
+    ck_assert(!s.has_finetune_teacher && s.has_finish_teacher && hash_equal(&s.finish_teacher, &s.model));
     submit_release(&s);
 }
 END_TEST
@@ -147,6 +166,7 @@ int main(void)
     tcase_set_timeout(t, 10);
     tcase_add_loop_test(t, bad_bodies_get_their_line, 0, sizeof(bad) / sizeof(bad[0]));
     tcase_add_test(t, whole_body_is_read);
+    tcase_add_test(t, teachers_are_told_apart);
     tcase_add_loop_test(t, only_loopback_is_local, 0, sizeof(hosts) / sizeof(hosts[0]));
     tcase_add_test(t, other_origins_are_told_apart);
     tcase_add_test(t, errors_are_json);

@@ -2,117 +2,30 @@
  * job - WORK messages run end to end on the synthetic data and a small network, with a host whose blobs are files
  * in a folder.
  */
-#include "worker/job.h"
-
-#include <stdlib.h>
-#include <unistd.h>
-
-#include "common/base/file.h"
 #include "common/onnx/load.h"
-#include "common/onnx/save.h"
-#include "tests/unit/compress_net.h"
+#include "tests/unit/job_host.h"
 #include "worker/images.h"
 
 enum { REWARD = 200, CALIBRATE = 60 };
-
-/* What surrounds the job. */
-struct surroundings {
-    char dir[64];
-    struct job_host host;
-    int calls, stop_at; /* of progress; stop_at 0: never */
-    int fetched;
-    char stages[512]; /* each stage once, in order, with a blank behind */
-};
-
-static char *place(const struct surroundings *s, const struct hash *h)
-{
-    char hex[HASH_HEX];
-    hash_to_hex(h, hex);
-    return file_join(s->dir, hex);
-}
-
-static int blob(void *arg, const struct hash *h, uint64_t size, const char *data_name, const char *data_kind,
-                const char **path, struct err *e)
-{
-    static char last[256];
-    struct surroundings *s = arg;
-    char *at = place(s, h);
-    snprintf(last, sizeof last, "%s", at);
-    free(at);
-    ck_assert(size == 0 && !data_name && !data_kind); /* synthetic data has no files */
-    if (access(last, R_OK) != 0)
-        return err_set(e, ERR_NOTFOUND, "no such blob");
-    s->fetched++;
-    *path = last;
-    return 0;
-}
-
-static int put(void *arg, const struct hash *h, const void *bytes, size_t n, struct err *e)
-{
-    struct hash is = hash_of(bytes, n);
-    char *at = place(arg, h);
-    ck_assert(hash_equal(&is, h));
-    int rc = file_write(at, bytes, n, e);
-    free(at);
-    return rc;
-}
-
-static int progress(void *arg, const char *stage, uint64_t done, uint64_t total, struct err *e)
-{
-    struct surroundings *s = arg;
-    char word[64];
-    ck_assert_uint_le(done, total);
-    snprintf(word, sizeof word, "%s ", stage);
-    if (!strstr(s->stages, word))
-        strncat(s->stages, word, sizeof s->stages - strlen(s->stages) - 1);
-    return ++s->calls == s->stop_at ? err_set(e, ERR_CANCELLED, "stopped in %s", stage) : 0;
-}
-
-static struct hash store(struct surroundings *s, const void *bytes, size_t n)
-{
-    struct err e;
-    struct hash h = hash_of(bytes, n);
-    must(put(s, &h, bytes, n, &e), &e);
-    return h;
-}
 
 /* A residual net whose BNs are partly missing. */
 static struct hash store_model(struct surroundings *s, uint64_t seed, int width, int side)
 {
     struct net n;
-    struct buf bytes = {0};
-    struct err e;
     net_init(&n, seed, "job");
     int a = relu(&n, bn(&n, conv(&n, input(&n, 3, side, side), width, 3, 2)));
     int b = relu(&n, conv(&n, a, 12, 3, 1));
     int c = relu(&n, sum(&n, bn(&n, conv(&n, b, width, 3, 1)), a));
     tail(&n, relu(&n, conv_win(&n, c, 12, window(3, 2, 1), 2, true)), 10);
     draw_weights(&n);
-    must(onnx_save(&n.m, NULL, 0, &bytes, &e), &e);
-    struct hash h = store(s, bytes.p, bytes.n);
-    buf_release(&bytes);
-    model_release(&n.m);
-    return h;
-}
-
-static void surroundings_init(struct surroundings *s)
-{
-    *s = (struct surroundings){.dir = "/tmp/espalier-job-XXXXXX"};
-    ck_assert_ptr_nonnull(mkdtemp(s->dir));
-    s->host = (struct job_host){.arg = s, .blob = blob, .put = put, .progress = progress};
-}
-
-static void surroundings_release(struct surroundings *s)
-{
-    char command[128];
-    snprintf(command, sizeof command, "rm -r '%s'", s->dir);
-    ck_assert_int_eq(system(command), 0);
+    return surround_model(s, &n);
 }
 
 static struct msg_work work(enum task_kind kind, const struct hash *model)
 {
     struct msg_work w = {
         .task = {.kind = kind, .search = 7, .episode = kind == TASK_PROFILE ? -1 : 4, .attempt = 1},
+        .lr_scale = 1,
         .note = "search 7 job flops 0.5"};
     w.recipe = (struct recipe){.seed = 5,
                                .model = *model,
@@ -123,44 +36,10 @@ static struct msg_work work(enum task_kind kind, const struct hash *model)
                                .reward = REWARD,
                                .calibrate = CALIBRATE,
                                .reconstruct = true,
-                               .recalibrate = true};
+                               .recalibrate = true,
+                               .finetune = training_none(),
+                               .finish = training_none()};
     return w;
-}
-
-static struct worker_state *new_state(int threads)
-{
-    struct worker_state *st;
-    struct err e;
-    must(job_state_new(&st, threads, &e), &e);
-    return st;
-}
-
-static void free_result(struct msg_result *r)
-{
-    free(r->n_curve);
-    free(r->curve);
-}
-
-/* Runs it; the caller frees the result. */
-static struct msg_result run(struct worker_state *st, const struct msg_work *w, struct surroundings *s)
-{
-    struct msg_result r;
-    struct err e;
-    s->stages[0] = 0;
-    must(job_run(st, w, &s->host, &r, &e), &e);
-    ck_assert(task_id_equal(&r.task, &w->task));
-    ck_assert(r.seconds > 0);
-    return r;
-}
-
-static void refuse(struct worker_state *st, const struct msg_work *w, struct surroundings *s, int code,
-                   const char *line)
-{
-    struct msg_result r;
-    struct err e = {.text = ""};
-    ck_assert_int_eq(job_run(st, w, &s->host, &r, &e), code);
-    ck_assert_str_eq(e.text, line);
-    ck_assert(!r.has_blob && !r.curve && !r.n_curve && r.n_groups == 0 && r.reward.n == 0);
 }
 
 /* ---- end to end ---- */
@@ -202,17 +81,17 @@ static void check_file(struct surroundings *s, const struct msg_work *w, const s
     struct score score;
     struct err e;
     struct pool *p = new_pool(1);
-    char *path = place(s, &r->blob);
+    char *path = surround_place(s, &r->blob);
     check_meta(path);
     must(onnx_load_file(path, &m, &e), &e);
     for (int i = 0; i < m.graph.n; i++)
         ck_assert_ptr_null(strstr(m.graph.nodes[i].name, "unfolded"));
-    must(images_load(&im, &w->recipe, &s->host, &e), &e);
+    must(images_load(&im, &w->recipe, IMAGES_CARVED, &s->host, &e), &e);
     must(images_test(&w->recipe, &s->host, &test, &e), &e);
     for (int i = 0; i < 2; i++) {
         struct scored_set set = images_set(&im, i ? &test : &im.reward);
         const struct metrics *want = i ? &r->test : &r->reward;
-        must(score_model(p, &m.graph, &m.weights, &set, NULL, NULL, &score, &e), &e);
+        must(score_model(p, &m.graph, &m.weights, DTYPE_F32, &set, NULL, NULL, &score, &e), &e);
         ck_assert_int_eq(want->n, score.n);
         ck_assert_int_eq(want->top1, score.top1);
         ck_assert_int_eq(want->top5, score.top5);
@@ -225,22 +104,17 @@ static void check_file(struct surroundings *s, const struct msg_work *w, const s
     free(path);
 }
 
-static void check_metrics(const struct metrics *a, const struct metrics *b)
-{
-    ck_assert(a->n == b->n && a->top1 == b->top1 && a->top5 == b->top5 && a->loss == b->loss);
-}
-
-/* All four tasks with one and with two threads: the same numbers and files, bit for bit. */
+/* The four tasks of a search with one and with two threads: the same numbers and files, bit for bit. */
 START_TEST(end_to_end)
 {
     struct surroundings s;
-    struct msg_result first[TASK_KINDS];
+    struct msg_result first[TASK_EXPORT + 1];
     int32_t keep[] = {2, 5, 3};
     surroundings_init(&s);
     struct hash model = store_model(&s, 1, 8, 32);
     for (int threads = 1; threads <= 2; threads++) {
         struct worker_state *st = new_state(threads);
-        for (int kind = 0; kind < TASK_KINDS; kind++) {
+        for (int kind = 0; kind <= TASK_EXPORT; kind++) {
             struct msg_work w = work((enum task_kind)kind, &model);
             if (kind != TASK_PROFILE) {
                 w.has_profile = true;
@@ -273,7 +147,7 @@ START_TEST(end_to_end)
     ck_assert_int_eq(first[TASK_EVALUATE].test.n, 0);
     ck_assert_double_gt(first[TASK_EVALUATE].reward.loss, 0);
     ck_assert(first[TASK_EVALUATE].reward.loss != first[TASK_PROFILE].reward.loss);
-    for (int kind = 0; kind < TASK_KINDS; kind++)
+    for (int kind = 0; kind <= TASK_EXPORT; kind++)
         free_result(&first[kind]);
     surroundings_release(&s);
 }
@@ -357,7 +231,7 @@ START_TEST(bad_profile)
     w.has_profile = true;
     w.profile.b[0] ^= 1;
     refuse(rd.st, &w, &rd.s, ERR_NOTFOUND, "no such blob");
-    w.profile = store(&rd.s, "rubbish", 7);
+    w.profile = surround_store(&rd.s, "rubbish", 7);
     refuse(rd.st, &w, &rd.s, ERR_INVALID, "not a profile: 7 bytes without its magic");
     w = rd.w;
     w.recipe.model = store_model(&rd.s, 1, 12, 32);
@@ -398,7 +272,7 @@ START_TEST(bad_model_and_images)
     w.recipe.data = DATA_IDX;
     refuse(rd.st, &w, &rd.s, ERR_INVALID, "the search has no data file \"train-images-idx3-ubyte\"");
     w = rd.w;
-    w.recipe.model = store(&rd.s, "rubbish", 7);
+    w.recipe.model = surround_store(&rd.s, "rubbish", 7);
     hash_to_hex(&w.recipe.model, hex);
     struct msg_result r;
     struct err e = {.text = ""};

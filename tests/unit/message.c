@@ -11,6 +11,8 @@
 
 static const struct task_id evaluate = {TASK_EVALUATE, 7, 12, 3};
 static const struct task_id profile = {TASK_PROFILE, INT64_MAX, -1, 1};
+static const struct task_id final = {TASK_FINAL, 7, 12, 2};
+static const struct task_id train = {TASK_TRAIN, 8, -1, 1};
 
 static struct message make_hello(void)
 {
@@ -42,13 +44,60 @@ static struct message make_result(void)
     return m;
 }
 
+/* No two fields alike. */
+static struct training make_training(int seed)
+{
+    struct training t = training_none();
+    t.epochs = 20 + seed;
+    t.batch = 64 + seed;
+    t.lr = 0.05 + seed;
+    t.momentum = 0.875;
+    t.nesterov = seed == 0;
+    t.weight_decay = 1e-4;
+    t.decay_all = seed == 1;
+    t.schedule = SCHEDULE_STEP;
+    t.warmup = 1.5;
+    t.n_drops = 2;
+    t.drop_at[0] = 10.5;
+    t.drop_at[1] = 15 + seed;
+    t.drop = 0.2;
+    t.smoothing = 0.1;
+    t.pad = 3 + seed;
+    t.flip = seed == 0;
+    t.cutout = 8 + seed;
+    t.distill.kind = DISTILL_DKD;
+    t.distill.weight = 1.25;
+    t.distill.temperature = 2 + seed;
+    t.distill.alpha = 0.5;
+    t.distill.beta = 8;
+    t.distill.other = seed == 1;
+    if (t.distill.other)
+        t.distill.teacher = hash_of("t", 1);
+    return t;
+}
+
+static void same_training(const struct training *a, const struct training *b)
+{
+    ck_assert(a->epochs == b->epochs && a->steps == b->steps && a->batch == b->batch);
+    ck_assert(a->lr == b->lr && a->momentum == b->momentum && a->nesterov == b->nesterov);
+    ck_assert(a->weight_decay == b->weight_decay && a->decay_all == b->decay_all);
+    ck_assert(a->schedule == b->schedule && a->warmup == b->warmup && a->n_drops == b->n_drops);
+    ck_assert_mem_eq(a->drop_at, b->drop_at, sizeof(a->drop_at));
+    ck_assert(a->drop == b->drop && a->smoothing == b->smoothing);
+    ck_assert(a->pad == b->pad && a->flip == b->flip && a->cutout == b->cutout);
+    ck_assert(a->distill.kind == b->distill.kind && a->distill.weight == b->distill.weight);
+    ck_assert(a->distill.temperature == b->distill.temperature);
+    ck_assert(a->distill.alpha == b->distill.alpha && a->distill.beta == b->distill.beta);
+    ck_assert(a->distill.other == b->distill.other && hash_equal(&a->distill.teacher, &b->distill.teacher));
+}
+
 static struct message make_work(void)
 {
     static int32_t keep[3] = {1, 64, PROTO_MAX_CLASSES};
     struct message m = {.type = MSG_WORK};
     struct msg_work *w = &m.u.work;
     *w = (struct msg_work){
-        .task = evaluate, .has_profile = true, .profile = hash_of("p", 1), .n_keep = 3, .keep = keep};
+        .task = final, .has_profile = true, .profile = hash_of("p", 1), .n_keep = 3, .keep = keep};
     w->recipe = (struct recipe){.seed = UINT64_MAX,
                                 .model = hash_of("m", 1),
                                 .data = DATA_IDX,
@@ -59,11 +108,17 @@ static struct message make_work(void)
                                 .reward = 5000,
                                 .calibrate = 2000,
                                 .select = SELECT_L1,
-                                .reconstruct = true};
+                                .reconstruct = true,
+                                .precision = PRECISION_BF16,
+                                .finetune = make_training(0),
+                                .finish = make_training(1)};
     w->recipe.files[0] =
         (struct data_file){.name = "train-images-idx3-ubyte", .hash = hash_of("a", 1), .size = 47040016};
     w->recipe.files[1] = (struct data_file){.name = "labels", .hash = hash_of("b", 1)};
     strcpy(w->note, "search 3 resnet56-cifar10 flops 0.5");
+    w->lr_scale = 0.25;
+    w->resume_epoch = 7;
+    w->resume = hash_of("c", 1);
     return m;
 }
 
@@ -93,7 +148,7 @@ static struct message make(enum message_type type)
             (struct msg_beat){.busy = true, .task = evaluate, .stage = "score", .done = 3, .total = INT64_MAX};
         break;
     case MSG_FAILED:
-        m.u.failed = (struct msg_failed){.task = evaluate, .permanent = true, .reason = "operator \"GridSample\""};
+        m.u.failed = (struct msg_failed){.task = evaluate, .diverged = true, .reason = "loss nan at step 7"};
         break;
     case MSG_GET:
         m.u.get = (struct msg_get){.hash = hash_of("x", 1), .offset = 5, .length = PROTO_CHUNK_BYTES};
@@ -113,7 +168,19 @@ static struct message make(enum message_type type)
         break;
     case MSG_BYE:
     case MSG_REFUSE:
-        strcpy(m.u.reason, "version 2 is spoken here");
+        strcpy(m.u.reason, "version 3 is spoken here");
+        break;
+    case MSG_CHECKPOINT:
+        m.u.checkpoint = (struct msg_checkpoint){.task = train,
+                                                 .epoch = 3,
+                                                 .blob = hash_of("c", 1),
+                                                 .lr = 0.09,
+                                                 .loss = -0.5,
+                                                 .top1 = 0.75,
+                                                 .seconds = 12.5};
+        break;
+    case MSG_KEPT:
+        m.u.checkpoint = (struct msg_checkpoint){.task = final, .epoch = TRAINING_MAX_EPOCHS};
         break;
     case MSG_ALIVE:
     case MSG_TYPES:
@@ -183,7 +250,7 @@ START_TEST(work_keeps_every_field)
     message_encode(&was, &b);
     ck_assert_int_eq(message_decode(b.p, b.n, &is, &e), 0);
     const struct recipe *r = &is.u.work.recipe;
-    ck_assert(task_id_equal(&is.u.work.task, &evaluate));
+    ck_assert(task_id_equal(&is.u.work.task, &final));
     ck_assert_uint_eq(r->seed, UINT64_MAX);
     ck_assert_int_eq(r->data, DATA_IDX);
     ck_assert_int_eq(r->n_files, 2);
@@ -193,7 +260,34 @@ START_TEST(work_keeps_every_field)
     ck_assert(r->mean[1] == 1e-300 && r->std[1] == 0.5 && r->std[2] == 0);
     ck_assert(r->reward == 5000 && r->calibrate == 2000 && r->select == SELECT_L1);
     ck_assert(r->reconstruct && !r->recalibrate);
+    ck_assert_int_eq(r->precision, PRECISION_BF16);
+    same_training(&r->finetune, &was.u.work.recipe.finetune);
+    same_training(&r->finish, &was.u.work.recipe.finish);
     ck_assert_str_eq(is.u.work.note, was.u.work.note);
+    ck_assert(is.u.work.lr_scale == 0.25 && is.u.work.resume_epoch == 7);
+    ck_assert(hash_equal(&is.u.work.resume, &was.u.work.resume));
+    message_release(&is);
+    buf_release(&b);
+}
+END_TEST
+
+/* What is left out comes back as nothing. */
+START_TEST(work_to_train)
+{
+    struct message was = {.type = MSG_WORK}, is;
+    struct msg_work *w = &was.u.work;
+    struct buf b = {0};
+    struct err e;
+    *w = (struct msg_work){.task = train, .lr_scale = 1};
+    w->recipe.finetune = w->recipe.finish = training_none();
+    w->recipe.finish.epochs = 5;
+    message_encode(&was, &b);
+    ck_assert_msg(message_decode(b.p, b.n, &is, &e) == 0, "%s", e.text);
+    w = &is.u.work;
+    ck_assert(task_id_equal(&w->task, &train));
+    ck_assert(!w->has_profile && w->n_keep == 0 && !w->keep && w->resume_epoch == 0 && w->lr_scale == 1);
+    ck_assert(!training_any(&w->recipe.finetune) && training_any(&w->recipe.finish));
+    same_training(&w->recipe.finish, &was.u.work.recipe.finish);
     message_release(&is);
     buf_release(&b);
 }
@@ -246,14 +340,23 @@ static void assemble(const char *s, struct buf *b)
 }
 
 #define TASK  "94 01 01 05 01"
+#define FINAL "94 02 01 05 01"
 #define HASH  "c4 20 'abcdefghijklmnopqrstuvwxyz012345'"
 #define NONE  "94 00 00 00 cb 00 00 00 00 00 00 00 00"
 #define ZERO  "cb 00 00 00 00 00 00 00 00"
 #define ONE   "cb 3f f0 00 00 00 00 00 00"
 #define NAN64 "cb 7f f8 00 00 00 00 00 00"
-#define WORK  "96 09 " TASK " "
-#define HEAD  "9b 01 " HASH " 00 "
-#define TAIL  " 90 90 01 01 00 c3 c3 c0 91 05 a0"
+#define TWO   "cb 40 00 00 00 00 00 00 00"
+#define BIG   "cb 40 8f 48 00 00 00 00 00" /* 1001 */
+#define MINUS "cb bf f0 00 00 00 00 00 00"
+#define WORK  "99 09 " TASK " "
+#define HEAD  "9e 01 " HASH " 00 "
+#define TRAINING                                                                                                   \
+    "dc 00 11 00 00 01 " ONE " " ZERO " c3 " ZERO " c2 00 " ZERO " 90 " ZERO " " ZERO " 00 c3 00 " DISTILL
+#define DISTILL "96 00 " ONE " " ONE " " ONE " " ONE " c0"
+#define AFTER   " 00 " TRAINING " " TRAINING
+#define END     " a0 " ONE " 00 c0"
+#define TAIL    " 90 90 01 01 00 c3 c3" AFTER " c0 91 05" END
 
 static const struct {
     const char *frame, *line;
@@ -278,7 +381,7 @@ static const struct {
     {"90", "message doesn't begin with its type"},
     {"91 a5 'HELLO'", "message doesn't begin with its type"},
     {"91 ff", "message doesn't begin with its type"},
-    {"91 10", "message of unknown type 16"},
+    {"91 12", "message of unknown type 18"},
     {"91 cf ff ff ff ff ff ff ff ff", "message of unknown type 18446744073709551615"},
     {"92 0a c0", "ALIVE: 2 fields, not 1"},
     {"91 06", "BYE: 1 fields, not 2"},
@@ -289,17 +392,17 @@ static const struct {
     {"92 06 a3 ed a0 80", "BYE.reason: byte 0xed in a text is a control character or no UTF-8"},
     {"92 06 a2 c0 80", "BYE.reason: byte 0xc0 in a text is a control character or no UTF-8"},
     {"92 06 a2 'a' e2", "BYE.reason: byte 0xe2 in a text is a control character or no UTF-8"},
-    {"97 00 01 a0 a0 a0 01 c0", "HELLO.name: text of 0 bytes, at least 1"},
-    {"97 00 01 d9 40 '0123456789012345678901234567890123456789012345678901234567890123' a0 a0 01 c0",
+    {"97 00 02 a0 a0 a0 01 c0", "HELLO.name: text of 0 bytes, at least 1"},
+    {"97 00 02 d9 40 '0123456789012345678901234567890123456789012345678901234567890123' a0 a0 01 c0",
      "HELLO.name: text of 64 bytes, at most 63"},
-    {"97 00 01 a1 'n' a0 a0 00 c0", "HELLO.threads: 0, at least 1"},
-    {"97 00 01 a1 'n' a0 a0 ce 00 01 00 00 c0", "HELLO.threads: 65536, at most 4096"},
-    {"97 00 01 a1 'n' a0 a0 ff c0", "HELLO.threads: -1, at least 1"},
-    {"97 00 01 a1 'n' a0 a0 ca 3f 80 00 00 c0", "HELLO.threads: a float where an integer belongs"},
-    {"97 00 01 a1 'n' a0 a0 01 c2", "HELLO.task: a boolean where an array belongs"},
+    {"97 00 02 a1 'n' a0 a0 00 c0", "HELLO.threads: 0, at least 1"},
+    {"97 00 02 a1 'n' a0 a0 ce 00 01 00 00 c0", "HELLO.threads: 65536, at most 4096"},
+    {"97 00 02 a1 'n' a0 a0 ff c0", "HELLO.threads: -1, at least 1"},
+    {"97 00 02 a1 'n' a0 a0 ca 3f 80 00 00 c0", "HELLO.threads: a float where an integer belongs"},
+    {"97 00 02 a1 'n' a0 a0 01 c2", "HELLO.task: a boolean where an array belongs"},
     {"97 00 ff a1 'n' a0 a0 01 c0", "HELLO.version: -1, at least 0"},
     {"93 0e 93 01 01 05 a0", "ACK.task: 3 fields, not 4"},
-    {"93 0e 94 04 01 05 01 a0", "ACK.task.kind: 4, at most 3"},
+    {"93 0e 94 05 01 05 01 a0", "ACK.task.kind: 5, at most 4"},
     {"93 0e 94 ff 01 05 01 a0", "ACK.task.kind: -1, at least 0"},
     {"93 0e 94 01 00 05 01 a0", "ACK.task.search: 0, at least 1"},
     {"93 0e 94 01 cf ff ff ff ff ff ff ff ff 05 01 a0",
@@ -307,6 +410,7 @@ static const struct {
     {"93 0e 94 01 01 05 00 a0", "ACK.task.attempt: 0, at least 1"},
     {"93 0e 94 01 01 ff 01 a0", "ACK.task: episode -1 of a task of kind evaluate"},
     {"93 0e 94 00 01 05 01 a0", "ACK.task: episode 5 of a task of kind profile"},
+    {"93 0e 94 04 01 05 01 a0", "ACK.task: episode 5 of a task of kind train"},
     {"95 01 c0 a0 ff 00", "BEAT.done: -1, at least 0"},
     {"98 02 " TASK " " NAN64 " " NONE " " NONE " c0 90 90", "RESULT.seconds: nan isn't a number that can be used"},
     {"98 02 " TASK " cb 7f f0 00 00 00 00 00 00 " NONE " " NONE " c0 90 90",
@@ -331,7 +435,10 @@ static const struct {
      "RESULT.curve[1]: inf isn't a number that can be used"},
     {"98 02 94 00 01 ff 01 " ONE " " NONE " " NONE " " HASH " 91 02 92 ca 00 00 00 00 " ZERO,
      "RESULT.curve[1]: a float where a float of 4 bytes belongs"},
-    {"94 03 " TASK " 01 a0", "FAILED.permanent: an integer where a boolean belongs"},
+    {"98 02 94 04 01 ff 01 " ONE " " NONE " " NONE " c0 90 90", "RESULT: no blob for a task of kind train"},
+    {"95 03 " TASK " 01 c2 a0", "FAILED.permanent: an integer where a boolean belongs"},
+    {"95 03 " TASK " c2 00 a0", "FAILED.diverged: an integer where a boolean belongs"},
+    {"94 03 " TASK " c2 a0", "FAILED: 4 fields, not 5"},
     {"94 04 c4 02 'ab' 00 01", "GET.hash: hash of 2 bytes, not 32"},
     {"94 04 " HASH " 00 00", "GET.length: 0, at least 1"},
     {"94 04 " HASH " 00 ce 00 10 00 01", "GET.length: 1048577, at most 1048576"},
@@ -341,8 +448,8 @@ static const struct {
     {"95 0b " HASH " 00 05 a1 'x'", "CHUNK.bytes: text where bytes belongs"},
     {"94 07 01 00 05", "WELCOME.beat_ms: 0, at least 1"},
     {"94 07 01 05 05", "WELCOME: lease_ms 5 isn't above beat_ms 5"},
-    {WORK "9a 01 " HASH " 00 90 90 01 01 00 c3 c3 c0 91 05 a0", "WORK.recipe: 10 fields, not 11"},
-    {WORK "9b 01 " HASH " 04 90" TAIL, "WORK.recipe.data: 4, at most 3"},
+    {WORK "9d 01 " HASH " 00" TAIL, "WORK.recipe: 13 fields, not 14"},
+    {WORK "9e 01 " HASH " 04 90" TAIL, "WORK.recipe.data: 4, at most 3"},
     {WORK HEAD "91 93 a3 'a/b' " HASH " 01" TAIL,
      "WORK.recipe.files[0].file: name \"a/b\" isn't a plain file name"},
     {WORK HEAD "91 93 a2 '..' " HASH " 01" TAIL, "WORK.recipe.files[0].file: name \"..\" isn't a plain file name"},
@@ -351,15 +458,44 @@ static const struct {
     {WORK HEAD "91 93 a3 'a' 00 'b' " HASH " 01" TAIL,
      "WORK.recipe.files[0].file.name: byte 0x00 in a text is a control character or no UTF-8"},
     {WORK HEAD "99 90 90 90 90 90 90 90 90 90" TAIL, "WORK.recipe.files: 9 elements, at most 8"},
-    {WORK HEAD "90 91 " ONE " 90 01 01 00 c3 c3 c0 91 05 a0", "WORK.recipe: 1 numbers in mean, 0 in std"},
-    {WORK HEAD "90 91 " ONE " 91 " ZERO " 01 01 00 c3 c3 c0 91 05 a0", "WORK.recipe: std 0"},
-    {WORK HEAD "90 91 " NAN64 " 91 " ONE " 01 01 00 c3 c3 c0 91 05 a0",
+    {WORK HEAD "90 91 " ONE " 90 01 01 00 c3 c3" AFTER " c0 91 05" END, "WORK.recipe: 1 numbers in mean, 0 in std"},
+    {WORK HEAD "90 91 " ONE " 91 " ZERO " 01 01 00 c3 c3" AFTER " c0 91 05" END, "WORK.recipe: std 0"},
+    {WORK HEAD "90 91 " NAN64 " 91 " ONE " 01 01 00 c3 c3" AFTER " c0 91 05" END,
      "WORK.recipe.mean[0]: nan isn't a number that can be used"},
-    {WORK HEAD "90 90 90 01 01 02 c3 c3 c0 91 05 a0", "WORK.recipe.select: 2, at most 1"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3 c0 91 00 a0", "WORK.keep[0]: 0, at least 1"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3 c0 90 a0", "WORK: 0 groups to keep for a task of kind evaluate"},
-    {"96 09 94 00 01 ff 01 " HEAD "90 90 90 01 01 00 c3 c3 " HASH " 90 a0",
+    {WORK HEAD "90 90 90 01 01 02 c3 c3" AFTER " c0 91 05" END, "WORK.recipe.select: 2, at most 1"},
+    {WORK HEAD "90 90 90 01 01 00 c3 c3 02 " TRAINING " " TRAINING " c0 91 05" END,
+     "WORK.recipe.precision: 2, at most 1"},
+    {WORK HEAD "90 90 90 01 01 00 c3 c3 00 90 " TRAINING " c0 91 05" END, "WORK.recipe.finetune: 0 fields, not 17"},
+    {WORK HEAD "90 90 90 01 01 00 c3 c3 00 " TRAINING " c0 c0 91 05" END,
+     "WORK.recipe.finish: nil where an array belongs"},
+    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 00" END, "WORK.keep[0]: 0, at least 1"},
+    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 90" END, "WORK: 0 groups to keep for a task of kind evaluate"},
+    {"99 09 94 00 01 ff 01 " HEAD "90 90 90 01 01 00 c3 c3" AFTER " " HASH " 90" END,
      "WORK: a profile for a task of kind profile"},
+    {"99 09 94 04 01 ff 01 " HEAD "90 90 90 01 01 00 c3 c3" AFTER " " HASH " 90" END,
+     "WORK: a profile for a task of kind train"},
+    {"99 09 94 04 01 ff 01 " HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05" END,
+     "WORK: 1 groups to keep for a task of kind train"},
+    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 a0 " TWO " 00 c0", "WORK.lr_scale: 2, at most 1"},
+    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 a0 " MINUS " 00 c0", "WORK.lr_scale: -1, at least 0"},
+    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 a0 " ONE " cd 27 11 c0",
+     "WORK.resume_epoch: 10001, at most 10000"},
+    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 a0 " ONE " 00 " HASH, "WORK: a checkpoint of epoch 0"},
+    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 a0 " ONE " 03 c0", "WORK: no checkpoint of epoch 3"},
+    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 a0 " ONE " 03 " HASH,
+     "WORK: a checkpoint for a task of kind evaluate"},
+    {"98 10 " TASK " 01 " HASH " " ONE " " ONE " " ONE " " ONE,
+     "CHECKPOINT: a checkpoint of a task of kind evaluate"},
+    {"98 10 " FINAL " 00 " HASH " " ONE " " ONE " " ONE " " ONE, "CHECKPOINT.epoch: 0, at least 1"},
+    {"98 10 " FINAL " 01 c0 " ONE " " ONE " " ONE " " ONE, "CHECKPOINT.blob: nil where bytes belongs"},
+    {"98 10 " FINAL " 01 " HASH " " MINUS " " ONE " " ONE " " ONE, "CHECKPOINT.lr: -1, at least 0"},
+    {"98 10 " FINAL " 01 " HASH " " ONE " " NAN64 " " ONE " " ONE,
+     "CHECKPOINT.loss: nan isn't a number that can be used"},
+    {"98 10 " FINAL " 01 " HASH " " ONE " " ONE " " TWO " " ONE, "CHECKPOINT.top1: 2, at most 1"},
+    {"98 10 " FINAL " 01 " HASH " " ONE " " ONE " " ONE " " MINUS, "CHECKPOINT.seconds: -1, at least 0"},
+    {"93 10 " FINAL " 01", "CHECKPOINT: 3 fields, not 8"},
+    {"93 11 " FINAL " cd 27 11", "KEPT.epoch: 10001, at most 10000"},
+    {"93 11 " TASK " 01", "KEPT: a checkpoint of a task of kind evaluate"},
 };
 
 START_TEST(malformed_frames_are_refused)
@@ -378,6 +514,79 @@ START_TEST(malformed_frames_are_refused)
     ck_assert_mem_eq(&m, &zero, sizeof(m));
     free(exact);
     buf_release(&b);
+}
+END_TEST
+
+/* A work's training with one field changed; those of `distill` count on from 16. */
+static const char *const training_fields[] = {
+    "01", "00", "01", ONE,  ZERO, "c3", ZERO, "c2", "00", ZERO, "90",
+    ZERO, ZERO, "00", "c3", "00", "00", ONE,  ONE,  ONE,  ONE,  "c0",
+};
+enum { FIELDS = sizeof(training_fields) / sizeof(training_fields[0]), DISTILL_AT = 16 };
+
+static const struct {
+    int field;
+    const char *bytes, *line; /* behind "WORK.recipe.finetune" */
+} bad_training[] = {
+    {0, "ff", ".epochs: -1, at least 0"},
+    {0, "cd 27 11", ".epochs: 10001, at most 10000"},
+    {1, "ce 05 f5 e1 01", ".steps: 100000001, at most 100000000"},
+    {1, "01", ": 1 epochs and 1 steps"},
+    {2, "00", ".batch: 0, at least 1"},
+    {2, "cd 10 01", ".batch: 4097, at most 4096"},
+    {3, MINUS, ".lr: -1, at least 0"},
+    {3, BIG, ".lr: 1001, at most 1000"},
+    {3, NAN64, ".lr: nan isn't a number that can be used"},
+    {3, "01", ".lr: an integer where a float of 8 bytes belongs"},
+    {4, TWO, ".momentum: 2, at most 1"},
+    {5, "00", ".nesterov: an integer where a boolean belongs"},
+    {6, TWO, ".weight_decay: 2, at most 1"},
+    {7, "c0", ".decay_all: nil where a boolean belongs"},
+    {8, "03", ".schedule: 3, at most 2"},
+    {9, MINUS, ".warmup: -1, at least 0"},
+    {10, "99 00 00 00 00 00 00 00 00 00", ".drop_at: 9 elements, at most 8"},
+    {10, "92 " TWO " " ONE, ".drop_at[1]: 1, at least 2"},
+    {10, "91 " MINUS, ".drop_at[0]: -1, at least 0"},
+    {11, TWO, ".drop: 2, at most 1"},
+    {12, TWO, ".smoothing: 2, at most 1"},
+    {13, "cd 04 01", ".pad: 1025, at most 1024"},
+    {14, "01", ".flip: an integer where a boolean belongs"},
+    {15, "ff", ".cutout: -1, at least 0"},
+    {16, "04", ".distill.kind: 4, at most 3"},
+    {17, MINUS, ".distill.weight: -1, at least 0"},
+    {17, TWO, ".distill: weight 2 of the teacher's term"},
+    {17, BIG, ".distill.weight: 1001, at most 1000"},
+    {18, ZERO, ".distill.temperature: 0, at least 0.01"},
+    {19, BIG, ".distill.alpha: 1001, at most 1000"},
+    {20, MINUS, ".distill.beta: -1, at least 0"},
+    {21, "c4 01 00", ".distill.teacher: hash of 1 bytes, not 32"},
+};
+
+static int decode_training(int field, const char *bytes, struct message *m, struct err *e)
+{
+    struct buf b = {0};
+    assemble(WORK HEAD "90 90 90 01 01 00 c3 c3 00 dc 00 11", &b);
+    for (int i = 0; i < FIELDS; i++) {
+        if (i == DISTILL_AT)
+            assemble("96", &b);
+        assemble(i == field ? bytes : training_fields[i], &b);
+    }
+    assemble(TRAINING " c0 91 05" END, &b);
+    int rc = message_decode(b.p, b.n, m, e);
+    buf_release(&b);
+    return rc;
+}
+
+START_TEST(malformed_trainings_are_refused)
+{
+    struct message m;
+    struct err e = {.text = "accepted"};
+    char line[256];
+    ck_assert_int_eq(decode_training(-1, NULL, &m, &e), 0);
+    message_release(&m);
+    ck_assert_int_eq(decode_training(bad_training[_i].field, bad_training[_i].bytes, &m, &e), ERR_INVALID);
+    snprintf(line, sizeof(line), "WORK.recipe.finetune%s", bad_training[_i].line);
+    ck_assert_str_eq(e.text, line);
 }
 END_TEST
 
@@ -444,10 +653,13 @@ int main(void)
     tcase_set_timeout(refused, 20);
     tcase_add_loop_test(good, there_and_back, 0, MSG_TYPES);
     tcase_add_test(good, work_keeps_every_field);
+    tcase_add_test(good, work_to_train);
     tcase_add_test(good, texts_are_cleaned_when_packed);
     tcase_add_test(good, hello_of_another_version_is_understood);
     tcase_add_test(good, largest_result_fits);
     tcase_add_loop_test(refused, malformed_frames_are_refused, 0, sizeof(bad) / sizeof(bad[0]));
+    tcase_add_loop_test(refused, malformed_trainings_are_refused, 0,
+                        sizeof(bad_training) / sizeof(bad_training[0]));
     tcase_add_loop_test(refused, cut_frames_are_refused, 0, MSG_TYPES);
     tcase_add_test(refused, sizes_have_limits);
     suite_add_tcase(s, good);

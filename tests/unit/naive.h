@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "worker/engine/bf16.h"
 #include "worker/engine/engine.h"
 
 struct naive {
@@ -18,6 +19,7 @@ struct naive {
     const struct weights *w;
     int N;
     enum engine_mode mode;
+    bool rough;           /* values are rounded to bf16 */
     double **value;       /* (nodes)(N,C,H,W) */
     double **mean, **var; /* (nodes)(C) of BN nodes: BATCH mode's statistics */
 };
@@ -181,6 +183,11 @@ static inline void naive_statistics(struct naive *t, int id)
     }
 }
 
+static inline double naive_store(const struct naive *t, double v)
+{
+    return t->rough ? (double)bf16_value(bf16_of((float)v)) : v;
+}
+
 static inline void naive_node(struct naive *t, int id)
 {
     const struct node *y = &t->g->nodes[id];
@@ -190,15 +197,15 @@ static inline void naive_node(struct naive *t, int id)
         for (int c = 0; c < y->C; c++)
             for (int h = 0; h < y->H; h++)
                 for (int w = 0; w < y->W; w++)
-                    *naive_at(t->value[id], y, i, c, h, w) = naive_element(t, id, i, c, h, w);
+                    *naive_at(t->value[id], y, i, c, h, w) = naive_store(t, naive_element(t, id, i, c, h, w));
 }
 
-/* Every node's value for the images x (N,C,H,W). */
-static inline void naive_run(struct naive *t, const struct graph *g, const struct weights *w, int N,
-                             enum engine_mode mode, const float *x)
+/* As naive_run, rounded on the way like a bf16 engine's values: says how much rounding can do to this net. */
+static inline void naive_run_as(struct naive *t, const struct graph *g, const struct weights *w, int N,
+                                enum engine_mode mode, bool rough, const float *x)
 {
     size_t n = (size_t)g->n;
-    *t = (struct naive){.g = g, .w = w, .N = N, .mode = mode};
+    *t = (struct naive){.g = g, .w = w, .N = N, .mode = mode, .rough = rough};
     t->value = xcalloc(n, sizeof *t->value);
     t->mean = xcalloc(n, sizeof *t->mean);
     t->var = xcalloc(n, sizeof *t->var);
@@ -208,10 +215,17 @@ static inline void naive_run(struct naive *t, const struct graph *g, const struc
         t->mean[id] = xcalloc((size_t)g->nodes[id].C, sizeof **t->mean);
         t->var[id] = xcalloc((size_t)g->nodes[id].C, sizeof **t->var);
         for (size_t i = 0; id == 0 && i < floats; i++)
-            t->value[0][i] = (double)x[i];
+            t->value[0][i] = naive_store(t, (double)x[i]);
         if (id > 0)
             naive_node(t, id);
     }
+}
+
+/* Every node's value for the images x (N,C,H,W). */
+static inline void naive_run(struct naive *t, const struct graph *g, const struct weights *w, int N,
+                             enum engine_mode mode, const float *x)
+{
+    naive_run_as(t, g, w, N, mode, false, x);
 }
 
 static inline void naive_release(struct naive *t)

@@ -27,7 +27,15 @@ START_TEST(values_are_replaced_and_added)
                                            "cut.groups=inner",
                                            "search.episodes=61",
                                            "normalize.mean=[1,2]",
-                                           "normalize.std=[3,4]"};
+                                           "normalize.std=[3,4]",
+                                           "precision=bf16",
+                                           "finish.epochs=5",
+                                           "finish.schedule=step",
+                                           "finish.drops=[2, 4]",
+                                           "finish.distill.kind=mse",
+                                           "finish.distill.teacher='/t.onnx'",
+                                           "finetune.augment.pad=0",
+                                           "finetune.steps=10"};
     struct spec s;
     apply(BASE, settings, sizeof(settings) / sizeof(settings[0]), &s);
     ck_assert_int_eq(s.episodes, 61);
@@ -35,7 +43,11 @@ START_TEST(values_are_replaced_and_added)
     ck_assert_str_eq(s.model, "/a b/it's: #1.onnx");
     ck_assert_int_eq(s.n_budgets, 3);
     ck_assert(s.budgets[0].frac == 0.3 && s.budgets[1].frac == 0.7 && s.budgets[2].kind == COST_PARAMS);
-    ck_assert(s.inner_only && s.n_channels == 2 && s.std[1] == 4);
+    ck_assert(s.inner_only && s.n_channels == 2 && s.std[1] == 4 && s.precision == PRECISION_BF16);
+    ck_assert(s.finish.epochs == 5 && s.finish.schedule == SCHEDULE_STEP && s.finish.drop_at[1] == 4);
+    ck_assert(s.finish.distill.kind == DISTILL_MSE && s.finish.distill.other);
+    ck_assert_str_eq(s.finish_teacher, "/t.onnx");
+    ck_assert(s.finetune.steps == 10 && s.finetune.pad == 0 && s.finetune.flip);
     spec_release(&s);
 }
 END_TEST

@@ -30,10 +30,10 @@ static void trial_release(struct trial *t)
     model_release(&t->n.m);
 }
 
-static void run(struct trial *t)
+static void run(struct trial *t, enum dtype type)
 {
     struct err e;
-    must(recalibrate(&t->n.m, t->threads, &t->album.set, NULL, NULL, &e), &e);
+    must(recalibrate(&t->n.m, type, t->threads, &t->album.set, NULL, NULL, &e), &e);
 }
 
 /* mean and var (nodes)(C) of every BN's input over images first ... first + n-1, added to what is there. */
@@ -92,7 +92,7 @@ START_TEST(one_batch)
     trial_init(&t, (uint64_t)_i, sizes[_i], 1);
     const struct graph *g = &t.n.m.graph;
     double **mean = table(g), **var = table(g);
-    run(&t);
+    run(&t, DTYPE_F32);
     add_moments(&t, ENGINE_INFER, 0, sizes[_i], mean, var);
     check(&t, mean, var, 1);
     free_table(g, mean);
@@ -114,7 +114,7 @@ START_TEST(several_batches)
     t.album.set.index = index;
     for (int b = 0; b < 3; b++)
         add_moments(&t, ENGINE_BATCH, 83 * b, 83, mean, var);
-    run(&t);
+    run(&t, DTYPE_F32);
     check(&t, mean, var, 3);
     free(index);
     free_table(g, mean);
@@ -126,10 +126,13 @@ END_TEST
 START_TEST(any_threads)
 {
     struct trial one, three;
+    enum dtype type = _i ? DTYPE_BF16 : DTYPE_F32;
+    if (!has_type(type))
+        return;
     trial_init(&one, 5, 730, 1);
     trial_init(&three, 5, 730, 3);
-    run(&one);
-    run(&three);
+    run(&one, type);
+    run(&three, type);
     for (int i = 0; i < one.n.m.graph.n; i++) {
         const struct params *a = &one.n.m.weights.of[i], *b = &three.n.m.weights.of[i];
         if (one.n.m.graph.nodes[i].op != OP_BN)
@@ -139,6 +142,31 @@ START_TEST(any_threads)
     }
     trial_release(&one);
     trial_release(&three);
+}
+END_TEST
+
+/* Close to those of fp32, and not the same. */
+START_TEST(in_bf16)
+{
+    struct trial exact, rough;
+    int same = 0;
+    if (!has_type(DTYPE_BF16))
+        return;
+    trial_init(&exact, 5, 200, 1);
+    trial_init(&rough, 5, 200, 1);
+    run(&exact, DTYPE_F32);
+    run(&rough, DTYPE_BF16);
+    for (int i = 0; i < exact.n.m.graph.n; i++) {
+        const struct params *a = &exact.n.m.weights.of[i], *b = &rough.n.m.weights.of[i];
+        for (size_t c = 0; a->var && c < a->n_b; c++) {
+            ck_assert_double_eq_tol((double)a->mean[c], (double)b->mean[c], 0.02 * sqrt((double)a->var[c]));
+            ck_assert_double_eq_tol((double)a->var[c], (double)b->var[c], 0.03 * (double)a->var[c]);
+            same += a->var[c] == b->var[c];
+        }
+    }
+    ck_assert_int_le(same, 3);
+    trial_release(&exact);
+    trial_release(&rough);
 }
 END_TEST
 
@@ -156,14 +184,14 @@ START_TEST(refused)
     struct err e;
     int left = 3;
     trial_init(&t, 7, 250, 1);
-    must(recalibrate(&t.n.m, t.threads, &t.album.set, stop, &left, &e), &e);
+    must(recalibrate(&t.n.m, DTYPE_F32, t.threads, &t.album.set, stop, &left, &e), &e);
     ck_assert_int_eq(left, 0); /* a call a batch */
     left = 2;
     float before = t.n.m.weights.of[2].mean[0];
-    ck_assert_int_eq(recalibrate(&t.n.m, t.threads, &t.album.set, stop, &left, &e), ERR_CANCELLED);
+    ck_assert_int_eq(recalibrate(&t.n.m, DTYPE_F32, t.threads, &t.album.set, stop, &left, &e), ERR_CANCELLED);
     ck_assert(before == t.n.m.weights.of[2].mean[0]);
     t.album.set.n = 0;
-    ck_assert_int_eq(recalibrate(&t.n.m, t.threads, &t.album.set, NULL, NULL, &e), ERR_INVALID);
+    ck_assert_int_eq(recalibrate(&t.n.m, DTYPE_F32, t.threads, &t.album.set, NULL, NULL, &e), ERR_INVALID);
     ck_assert_str_eq(e.text, "no images to recalibrate with");
     trial_release(&t);
 }
@@ -178,7 +206,7 @@ START_TEST(without_bn)
     net_init(&n, 1, "without");
     tail(&n, conv(&n, input(&n, 3, 4, 4), 4, 3, 1), 5);
     draw_weights(&n);
-    must(recalibrate(&n.m, p, &none, NULL, NULL, &e), &e);
+    must(recalibrate(&n.m, DTYPE_F32, p, &none, NULL, NULL, &e), &e);
     pool_free(p);
     model_release(&n.m);
 }
@@ -191,7 +219,8 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, one_batch, 0, 4);
     tcase_add_test(t, several_batches);
-    tcase_add_test(t, any_threads);
+    tcase_add_loop_test(t, any_threads, 0, 2);
+    tcase_add_test(t, in_bf16);
     tcase_add_test(t, refused);
     tcase_add_test(t, without_bn);
     suite_add_tcase(s, t);

@@ -129,7 +129,7 @@ START_TEST(strangers)
     ck_assert_int_eq(hear(s, text), MSG_REFUSE);
     say_hello(s, PROTO_VERSION + 1);
     ck_assert_int_eq(hear(s, text), MSG_REFUSE);
-    ck_assert_str_eq(text, "worker speaks version 2 of the protocol, the coordinator 1");
+    ck_assert_str_eq(text, "worker speaks version 3 of the protocol, the coordinator 2");
     ck_assert_int_eq(fleet_count(fleet), 0);
     zmq_close(s);
 }
@@ -157,6 +157,29 @@ START_TEST(unknown_task)
     failed.u.failed.task = m.u.hello.task;
     say(s, &failed);
     ck_assert_int_eq(hear(s, NULL), MSG_ACK); /* forget it */
+    zmq_close(s);
+}
+END_TEST
+
+/* So is a checkpoint of one; KEPT is the coordinator's to say. */
+START_TEST(checkpoint_of_an_unknown_task)
+{
+    void *s = dial();
+    char text[PROTO_MAX_TEXT];
+    struct message m = {.type = MSG_CHECKPOINT};
+    m.u.checkpoint.task = (struct task_id){TASK_TRAIN, 7, -1, 1};
+    m.u.checkpoint.epoch = 3;
+    say(s, &m);
+    ck_assert_int_eq(hear(s, text), MSG_REFUSE);
+    say_hello(s, PROTO_VERSION);
+    ck_assert_int_eq(hear(s, NULL), MSG_WELCOME);
+    say(s, &m);
+    ck_assert_int_eq(hear(s, text), MSG_CANCEL);
+    ck_assert_str_eq(text, "this attempt isn't yours any more");
+    m.type = MSG_KEPT;
+    say(s, &m);
+    ck_assert_int_eq(hear(s, NULL), MSG_TYPES);
+    ck_assert_int_eq(fleet_first(fleet)->bad, 1);
     zmq_close(s);
 }
 END_TEST
@@ -249,6 +272,7 @@ int main(void)
     tcase_add_test(c, hello_beat_bye);
     tcase_add_test(c, strangers);
     tcase_add_test(c, unknown_task);
+    tcase_add_test(c, checkpoint_of_an_unknown_task);
     tcase_add_test(c, shut_out);
     tcase_add_test(c, too_large);
     tcase_add_test(c, nobody_there);

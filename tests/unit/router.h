@@ -103,6 +103,8 @@ static inline struct message router_work(int32_t episode)
     m.u.work.task = (struct task_id){TASK_EVALUATE, 1, episode, 1};
     m.u.work.n_keep = 1;
     m.u.work.keep = keep;
+    m.u.work.recipe.finetune = m.u.work.recipe.finish = training_none();
+    m.u.work.lr_scale = 1;
     return m;
 }
 

@@ -7,6 +7,7 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "tests/unit/nets.h"
+#include "tests/unit/types.h"
 #include "worker/train/score.h"
 
 enum { PIXELS = 12 }; /* (1,3,4) */
@@ -50,11 +51,16 @@ static void bench_release(struct bench *b)
     model_release(&b->m);
 }
 
-static void run(struct bench *b, struct score *out)
+static void run_in(struct bench *b, enum dtype type, struct score *out)
 {
     struct err e;
-    if (score_model(b->pool, &b->m.graph, &b->m.weights, &b->set, NULL, NULL, out, &e) < 0)
+    if (score_model(b->pool, &b->m.graph, &b->m.weights, type, &b->set, NULL, NULL, out, &e) < 0)
         ck_abort_msg("%s", e.text);
+}
+
+static void run(struct bench *b, struct score *out)
+{
+    run_in(b, DTYPE_F32, out);
 }
 
 /* The same numbers the plain way. */
@@ -102,6 +108,10 @@ START_TEST(counts)
         run(&b, &got);
         want = by_hand(&b);
         check_same(&got, &want);
+        if (has_type(DTYPE_BF16)) { /* holds small whole numbers as they are */
+            run_in(&b, DTYPE_BF16, &got);
+            check_same(&got, &want);
+        }
         ck_assert_int_gt(want.top1, 0);
         ck_assert_int_gt(want.top5, want.top1);
         ck_assert_int_gt(want.n, want.top5);
@@ -204,11 +214,12 @@ START_TEST(progress)
     struct err e;
     bench_init(&b, 10, 10, 5003, false, 1);
     struct watcher w = {.thread = pthread_self()};
-    ck_assert_int_eq(score_model(b.pool, &b.m.graph, &b.m.weights, &b.set, watch, &w, &got, &e), 0);
+    ck_assert_int_eq(score_model(b.pool, &b.m.graph, &b.m.weights, DTYPE_F32, &b.set, watch, &w, &got, &e), 0);
     ck_assert_int_gt(w.calls, 1);
     ck_assert_int_eq(w.last, 5003);
     w = (struct watcher){.thread = pthread_self(), .stop_at = 2};
-    ck_assert_int_eq(score_model(b.pool, &b.m.graph, &b.m.weights, &b.set, watch, &w, &got, &e), ERR_CANCELLED);
+    ck_assert_int_eq(score_model(b.pool, &b.m.graph, &b.m.weights, DTYPE_F32, &b.set, watch, &w, &got, &e),
+                     ERR_CANCELLED);
     ck_assert_int_eq(w.calls, 2);
     char line[80];
     snprintf(line, sizeof(line), "scoring was cancelled after %d of 5003 images", w.last);
@@ -221,7 +232,8 @@ static void refused(struct bench *b, const char *line)
 {
     struct score got;
     struct err e;
-    ck_assert_int_eq(score_model(b->pool, &b->m.graph, &b->m.weights, &b->set, NULL, NULL, &got, &e), ERR_INVALID);
+    ck_assert_int_eq(score_model(b->pool, &b->m.graph, &b->m.weights, DTYPE_F32, &b->set, NULL, NULL, &got, &e),
+                     ERR_INVALID);
     ck_assert_str_eq(e.text, line);
 }
 
@@ -233,7 +245,7 @@ START_TEST(progress_from_the_caller)
     bench_init(&b, 10, 10, 5003, false, 3);
     for (int i = 0; i < 20; i++) {
         struct watcher w = {.thread = pthread_self()};
-        ck_assert_int_eq(score_model(b.pool, &b.m.graph, &b.m.weights, &b.set, watch, &w, &got, &e), 0);
+        ck_assert_int_eq(score_model(b.pool, &b.m.graph, &b.m.weights, DTYPE_F32, &b.set, watch, &w, &got, &e), 0);
     }
     bench_release(&b);
 }

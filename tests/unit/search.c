@@ -289,7 +289,7 @@ START_TEST(refused)
         struct recipe r = {.reward = 1000};
         const char *yaml = spec_of("random", 1, cases[i].more);
         if (spec_parse(yaml, strlen(yaml), &spec, &e) == 0) {
-            search_recipe(&spec, &r);
+            spec_recipe(&spec, &r);
             spec_release(&spec);
         }
         ck_assert_int_lt(search_new(&s, yaml, strlen(yaml), &r, onnx.p, onnx.n, &e), 0);
@@ -299,6 +299,58 @@ START_TEST(refused)
     onnx.n /= 2;
     ck_assert_int_lt(try_new(spec_of("random", 1, ""), &s, &e), 0);
     ck_assert_msg(strncmp(e.text, "model: ", 7) == 0, "%s", e.text);
+}
+END_TEST
+
+static const char training[] = "spec_version: 1\nname: t\nmodel: m.onnx\ndata: {kind: synthetic}\n"
+                               "train: {epochs: 7, batch: 64}\n";
+
+/* One task, no groups, no policy; the spec says how, the recipe's hashes who teaches. */
+START_TEST(a_training)
+{
+    struct search *s;
+    struct err e;
+    struct recipe r = {.data = DATA_SYNTHETIC};
+    r.finish.distill.other = true;
+    r.finish.distill.teacher = hash_of("teacher", 7);
+    ck_assert_msg(search_new(&s, training, strlen(training), &r, onnx.p, onnx.n, &e) == 0, "%s", e.text);
+    search_set_id(s, 9);
+    ck_assert(s->state == SEARCH_RUNNING && s->recipe.finish.epochs == 7 && s->recipe.finish.batch == 64);
+    ck_assert(s->recipe.finish.distill.other &&
+              hash_equal(&s->recipe.finish.distill.teacher, &r.finish.distill.teacher));
+    struct task_id train = {TASK_TRAIN, 9, -1, 1}, profile = {TASK_PROFILE, 9, -1, 1},
+                   first = {TASK_FINAL, 9, 0, 1};
+    ck_assert_ptr_eq(search_task(s, &train), &s->training);
+    ck_assert(s->training.id.kind == TASK_TRAIN && s->training.id.search == 9 && s->training.id.episode == -1);
+    ck_assert_ptr_null(search_task(s, &profile));
+    ck_assert_ptr_null(search_task(s, &first));
+    ck_assert(!search_may_propose(s) && search_awaits(s) == -1);
+    search_free(s);
+    s = begin("random");
+    ck_assert_ptr_null(search_task(s, &train));
+    search_free(s);
+}
+END_TEST
+
+START_TEST(nothing_to_train)
+{
+    struct search *s;
+    struct err e;
+    struct model m = {0};
+    struct buf bare = {0};
+    struct recipe r = {.data = DATA_SYNTHETIC};
+    graph_init(&m.graph);
+    m.graph.output = net_op(&m.graph, OP_RELU, net_input(&m.graph, 3, 8, 8));
+    ck_assert_int_eq(weights_new(&m.weights, &m.graph, &e), 0);
+    ck_assert_msg(onnx_save(&m, NULL, 0, &bare, &e) == 0, "%s", e.text);
+    ck_assert_int_eq(search_new(&s, training, strlen(training), &r, bare.p, bare.n, &e), ERR_INVALID);
+    ck_assert_str_eq(e.text, "model has nothing that can be trained");
+    buf_release(&bare);
+    model_release(&m);
+    static const char taught[] = "spec_version: 1\nname: t\nmodel: m.onnx\ndata: {kind: synthetic}\n"
+                                 "train: {epochs: 7, distill: {kind: mse, teacher: t.onnx}}\n";
+    ck_assert_int_eq(search_new(&s, taught, strlen(taught), &r, onnx.p, onnx.n, &e), ERR_INVALID);
+    ck_assert_str_eq(e.text, "training distils with mse, but has no teacher: distill.teacher must name one");
 }
 END_TEST
 
@@ -314,6 +366,8 @@ int main(void)
     tcase_add_test(c, gap_in_the_record);
     tcase_add_loop_test(c, finalists, 1, 3);
     tcase_add_test(c, refused);
+    tcase_add_test(c, a_training);
+    tcase_add_test(c, nothing_to_train);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

@@ -105,14 +105,95 @@ static const struct {
     {G "cut: {keep_min: 1.01}\n", "spec: cut.keep_min 1.01: must be over 0 and at most 1"},
     {G "cut: {reconstruct: yes}\n", "spec: cut.reconstruct \"yes\": must be true or false"},
     {G "cut: {recalibrate: 1}\n", "spec: cut.recalibrate \"1\": must be true or false"},
-    {G "finetune: {epochs: 2}\n",
-     "spec: finetune.epochs 2: fine-tuning isn't there yet in this version; use 0 or leave it out"},
-    {G "finish: {epochs: 20}\n",
-     "spec: finish.epochs 20: fine-tuning isn't there yet in this version; use 0 or leave it out"},
-    {G "finish: {lr: 0.01}\n", "spec: finish.lr 0.01: fine-tuning isn't there yet in this version; leave it out"},
-    {G "finish: {distill: {weight: 0.9}}\n",
-     "spec: finish.distill: fine-tuning isn't there yet in this version; leave it out"},
     {G "finish: {top: 101}\n", "spec: finish.top 101: must be 0 to 100"},
+    {G "precision: fp16\n", "spec: precision \"fp16\": must be one of fp32, bf16"},
+    {G "classes: 10\n", "spec: classes 10: only a training of a network by name takes it: plain-20, resnet-20, "
+                        "resnet-32, resnet-44, resnet-56, vgg-16-bn, mobilenet-v1, mobilenet-v2"},
+    {G "finetune: {top: 1}\n", "spec line 6: unknown key \"top\" in \"finetune\": did you mean \"drop\"?"},
+    {G "finetune: 3\n", "spec line 6: \"finetune\": must be a mapping, not one value"},
+    {G "finish: {epochs: 5, augment: {pads: 4}}\n",
+     "spec line 6: unknown key \"pads\" in \"augment\": did you mean \"pad\"?"},
+    {G "finish: {drops: 30}\n", "spec line 6: \"drops\": must be a list, not one value"},
+    {G "finish:\n  distill:\n    weight: 1\n    weight: 1\n", "spec line 9: key \"weight\" stands twice"},
+    {G "finish: {distill: true}\n", "spec line 6: \"distill\": must be a mapping, not one value"},
+};
+
+/* What the sections of training refuse, alike in all three: a value, what stands between braces, and the line. */
+static const struct {
+    const char *inside, *line; /* %s: the section */
+} bad_training[] = {
+    {"epochs: -1", "spec: %s.epochs -1: must be 0 to 10000"},
+    {"epochs: 10001", "spec: %s.epochs 10001: must be 0 to 10000"},
+    {"epochs: ten", "spec: %s.epochs \"ten\": must be a whole number"},
+    {"steps: 1.5", "spec: %s.steps \"1.5\": must be a whole number"},
+    {"steps: 100000001", "spec: %s.steps 100000001: must be 0 to 100000000"},
+    {"epochs: 2, lr: 0", "spec: %s.lr 0: must be over 0 and at most 1000"},
+    {"epochs: 2, lr: 1001", "spec: %s.lr 1001: must be over 0 and at most 1000"},
+    {"epochs: 2, lr: fast", "spec: %s.lr \"fast\": must be a number"},
+    {"epochs: 2, lr: inf", "spec: %s.lr \"inf\": must be a number"},
+    {"epochs: 2, batch: 0", "spec: %s.batch 0: must be 1 to 4096"},
+    {"epochs: 2, batch: 4097", "spec: %s.batch 4097: must be 1 to 4096"},
+    {"epochs: 2, batch: 64x", "spec: %s.batch \"64x\": must be a whole number"},
+    {"epochs: 2, momentum: -0.1", "spec: %s.momentum -0.1: must be 0 to 1"},
+    {"epochs: 2, momentum: 1.1", "spec: %s.momentum 1.1: must be 0 to 1"},
+    {"epochs: 2, momentum: nan", "spec: %s.momentum \"nan\": must be a number"},
+    {"epochs: 2, nesterov: 1", "spec: %s.nesterov \"1\": must be true or false"},
+    {"epochs: 2, weight_decay: 2", "spec: %s.weight_decay 2: must be 0 to 1"},
+    {"epochs: 2, weight_decay: no", "spec: %s.weight_decay \"no\": must be a number"},
+    {"epochs: 2, decay_all: yes", "spec: %s.decay_all \"yes\": must be true or false"},
+    {"epochs: 2, schedule: cosin", "spec: %s.schedule \"cosin\": must be one of cosine, step, constant"},
+    {"epochs: 2, schedule: step", "spec: %s.drops is missing: after which epochs schedule step drops the rate"},
+    {"epochs: 2, drops: [1]", "spec: %s.drops: only schedule step drops the rate, not cosine"},
+    {"epochs: 2, drop: 0.5", "spec: %s.drop: only schedule step drops the rate, not cosine"},
+    {"epochs: 2, schedule: constant, drop: 0.5", "spec: %s.drop: only schedule step drops the rate, not constant"},
+    {"epochs: 2, schedule: step, drops: [0]", "spec: %s.drops 0: must be over 0 and at most 10000"},
+    {"epochs: 2, schedule: step, drops: [one]", "spec: %s.drops \"one\": must be a number"},
+    {"epochs: 2, schedule: step, drops: [3, 2]", "spec: %s.drops: 2 stands after 3, must ascend"},
+    {"epochs: 2, schedule: step, drops: [3, 3]", "spec: %s.drops: 3 stands after 3, must ascend"},
+    {"epochs: 2, schedule: step, drops: [1, 2, 3, 4, 5, 6, 7, 8, 9]",
+     "spec: %s.drops has 9 epochs, at most 8 are accepted"},
+    {"epochs: 2, schedule: step, drops: [1], drop: 0", "spec: %s.drop 0: must be over 0 and at most 1"},
+    {"epochs: 2, schedule: step, drops: [1], drop: 1.5", "spec: %s.drop 1.5: must be over 0 and at most 1"},
+    {"epochs: 2, warmup: -1", "spec: %s.warmup -1: must be 0 to 10000"},
+    {"epochs: 2, smoothing: 1.1", "spec: %s.smoothing 1.1: must be 0 to 1"},
+    {"epochs: 2, augment: {pad: -1}", "spec: %s.augment.pad -1: must be 0 to 1024"},
+    {"epochs: 2, augment: {pad: 1025}", "spec: %s.augment.pad 1025: must be 0 to 1024"},
+    {"epochs: 2, augment: {flip: maybe}", "spec: %s.augment.flip \"maybe\": must be true or false"},
+    {"epochs: 2, augment: {cutout: 2000}", "spec: %s.augment.cutout 2000: must be 0 to 1024"},
+    {"epochs: 2, distill: {kind: hinton}", "spec: %s.distill.kind \"hinton\": must be one of kl, mse, dkd, none"},
+    {"epochs: 2, distill: {temperature: 0}", "spec: %s.distill.temperature 0: must be 0.01 to 1000"},
+    {"epochs: 2, distill: {weight: 1.5}", "spec: %s.distill.weight 1.5: must be 0 to 1, but for kind dkd"},
+    {"epochs: 2, distill: {weight: -1}", "spec: %s.distill.weight -1: must be 0 to 1000"},
+    {"epochs: 2, distill: {kind: dkd, weight: 1001}", "spec: %s.distill.weight 1001: must be 0 to 1000"},
+    {"epochs: 2, distill: {alpha: -1}", "spec: %s.distill.alpha -1: must be 0 to 1000"},
+    {"epochs: 2, distill: {beta: much}", "spec: %s.distill.beta \"much\": must be a number"},
+    {"epochs: 2, distill: {teacher: ''}", "spec: %s.distill.teacher is empty"},
+    {"epochs: 2, steps: 10", "spec: %s.epochs 2 and %s.steps 10: only one of them can be above 0"},
+};
+
+#define T H S "train: {epochs: 2}\n"
+
+static const struct {
+    const char *yaml, *line;
+} bad_trains[] = {
+    {T B, "spec: a spec with `train` is a training: leave out `budgets`"},
+    {T "budgets: {}\n", "spec: a spec with `train` is a training: leave out `budgets`"},
+    {T "search: {episodes: 3}\n", "spec: a spec with `train` is a training: leave out `search`"},
+    {T "cut: {round_to: 4}\n", "spec: a spec with `train` is a training: leave out `cut`"},
+    {T "finetune: {epochs: 1}\n", "spec: a spec with `train` is a training: leave out `finetune`"},
+    {T "finish: {top: 1}\n", "spec: a spec with `train` is a training: leave out `finish`"},
+    {T "split: {reward: 100}\n", "spec: a spec with `train` is a training: leave out `split`"},
+    {H S "train: {}\n", "spec: train.epochs is missing: such as train: {epochs: 100}"},
+    {H S "train: {epochs: 0}\n", "spec: train.epochs is missing: such as train: {epochs: 100}"},
+    {H S "train: {epochs: 2, top: 1}\n", "spec line 5: unknown key \"top\" in \"train\": did you mean \"drop\"?"},
+    {H S "train: {epochs: 2, distill: {}}\n",
+     "spec: train.distill.teacher is missing: the ONNX file of a network that is trained already"},
+    {T "classes: 20\n", "spec: classes 20: only a training of a network by name takes it: plain-20, resnet-20, "
+                        "resnet-32, resnet-44, resnet-56, vgg-16-bn, mobilenet-v1, mobilenet-v2"},
+    {"spec_version: 1\nname: x\nmodel: resnet-20\nclasses: 1\n" S "train: {epochs: 2}\n",
+     "spec: classes 1: must be 2 to 100000"},
+    {"spec_version: 1\nname: x\nmodel: resnet-20\nclasses: ten\n" S "train: {epochs: 2}\n",
+     "spec: classes \"ten\": must be a whole number"},
 };
 
 START_TEST(bad_specs_get_their_line)
@@ -121,6 +202,39 @@ START_TEST(bad_specs_get_their_line)
     struct err e;
     ck_assert_int_lt(spec_parse(bad[_i].yaml, strlen(bad[_i].yaml), &s, &e), 0);
     ck_assert_str_eq(e.text, bad[_i].line);
+    ck_assert_ptr_null(s.model);
+}
+END_TEST
+
+static const char *const sections[] = {"finetune", "finish", "train"};
+
+START_TEST(bad_training_gets_its_line)
+{
+    struct spec s;
+    struct err e;
+    for (size_t i = 0; i < sizeof(sections) / sizeof(*sections); i++) {
+        const char *section = sections[i], *first = strstr(bad_training[_i].line, "%s"), *rest = first + 2;
+        const char *second = strstr(rest, "%s");
+        bool train = strcmp(section, "train") == 0;
+        char *yaml = xasprintf(H S "%s%s: {%s}\n", train ? "" : B, section, bad_training[_i].inside);
+        char *line = second
+                         ? xasprintf("spec: %s%.*s%s%s", section, (int)(second - rest), rest, section, second + 2)
+                         : xasprintf("spec: %s%s", section, rest);
+        ck_assert_int_lt(spec_parse(yaml, strlen(yaml), &s, &e), 0);
+        ck_assert_str_eq(e.text, line);
+        ck_assert_ptr_null(s.finish_teacher);
+        free(yaml);
+        free(line);
+    }
+}
+END_TEST
+
+START_TEST(a_training_is_no_search)
+{
+    struct spec s;
+    struct err e;
+    ck_assert_int_lt(spec_parse(bad_trains[_i].yaml, strlen(bad_trains[_i].yaml), &s, &e), 0);
+    ck_assert_str_eq(e.text, bad_trains[_i].line);
     ck_assert_ptr_null(s.model);
 }
 END_TEST
@@ -142,6 +256,20 @@ START_TEST(sizes_have_limits)
     free(long_value);
 }
 END_TEST
+
+static void same_training(const struct training *a, const struct training *b)
+{
+    ck_assert(a->epochs == b->epochs && a->steps == b->steps && a->batch == b->batch && a->lr == b->lr);
+    ck_assert(a->momentum == b->momentum && a->nesterov == b->nesterov && a->weight_decay == b->weight_decay);
+    ck_assert(a->decay_all == b->decay_all && a->schedule == b->schedule && a->warmup == b->warmup);
+    ck_assert(a->n_drops == b->n_drops && a->drop == b->drop && a->smoothing == b->smoothing);
+    for (int i = 0; i < a->n_drops; i++)
+        ck_assert(a->drop_at[i] == b->drop_at[i]);
+    ck_assert(a->pad == b->pad && a->flip == b->flip && a->cutout == b->cutout);
+    ck_assert(a->distill.kind == b->distill.kind && a->distill.weight == b->distill.weight);
+    ck_assert(a->distill.temperature == b->distill.temperature && a->distill.other == b->distill.other);
+    ck_assert(a->distill.alpha == b->distill.alpha && a->distill.beta == b->distill.beta);
+}
 
 START_TEST(least_spec_gets_the_defaults)
 {
@@ -165,6 +293,13 @@ START_TEST(least_spec_gets_the_defaults)
     ck_assert(s.keep_min == 0.2 && !s.inner_only && s.reconstruct && s.recalibrate);
     ck_assert_int_eq(s.select, SELECT_GRAM);
     ck_assert_int_eq(s.finish_top, 1);
+    ck_assert_int_eq(s.precision, PRECISION_FP32);
+    ck_assert(!training_any(&s.finetune) && !training_any(&s.finish) && !s.training && s.classes == 0);
+    ck_assert_ptr_null(s.finetune_teacher);
+    ck_assert_ptr_null(s.finish_teacher);
+    struct training none = training_none();
+    same_training(&s.finetune, &none);
+    same_training(&s.finish, &none);
     spec_release(&s);
 }
 END_TEST
@@ -180,7 +315,12 @@ START_TEST(every_key_is_read)
         "search: {policy: random, episodes: 7, warmup: 0, lookahead: 3, reward: error-params,\n"
         "         start: random}\n"
         "budgets:\n  bytes: [0.25]\n  params:\n    - 1\n    - 5e-1\n  flops: [0.3]\n"
-        "finish: {top: 0, epochs: 0}\nfinetune: {epochs: 0}\n"
+        "finish:\n  top: 0\n  epochs: 20\n  lr: 1e-3\n  batch: 64\n  momentum: 0\n  nesterov: false\n"
+        "  weight_decay: 0\n  decay_all: true\n  schedule: step\n  drops: [5, 7.5]\n  drop: 0.2\n  warmup: 0.5\n"
+        "  smoothing: 0.1\n  augment: {pad: 0, flip: false, cutout: 8}\n"
+        "  distill: {kind: dkd, temperature: 2, weight: 3, alpha: 0.5, beta: 8, teacher: big.onnx}\n"
+        "finetune: {steps: 100, lr: 1000, schedule: constant, distill: {}}\n"
+        "precision: bf16\n"
         "split: {reward: 10, calibrate: 20}\n"
         "normalize: {mean: [-1.5, 2], std: [3, 4]}\n"
         "data: {kind: idx, path: \"some where/\"}\n"
@@ -206,7 +346,73 @@ START_TEST(every_key_is_read)
     ck_assert(s.inner_only && s.round_to == 1 && s.keep_min == 1 && s.select == SELECT_L1);
     ck_assert(!s.reconstruct && !s.recalibrate);
     ck_assert_int_eq(s.finish_top, 0);
+    ck_assert_int_eq(s.precision, PRECISION_BF16);
+    ck_assert(!s.training);
+    struct training finish = {
+        .epochs = 20,
+        .batch = 64,
+        .lr = 1e-3,
+        .decay_all = true,
+        .schedule = SCHEDULE_STEP,
+        .warmup = 0.5,
+        .n_drops = 2,
+        .drop_at = {5, 7.5},
+        .drop = 0.2,
+        .smoothing = 0.1,
+        .cutout = 8,
+        .distill = {.kind = DISTILL_DKD, .weight = 3, .temperature = 2, .alpha = 0.5, .beta = 8, .other = true}};
+    same_training(&s.finish, &finish);
+    ck_assert_str_eq(s.finish_teacher, "big.onnx");
+    struct training finetune = training_none();
+    finetune.steps = 100;
+    finetune.lr = 1000;
+    finetune.schedule = SCHEDULE_CONSTANT;
+    finetune.distill.kind = DISTILL_KL;
+    same_training(&s.finetune, &finetune);
+    ck_assert_ptr_null(s.finetune_teacher);
+    struct recipe r = {.n_files = 3};
+    spec_recipe(&s, &r);
+    same_training(&r.finish, &finish);
+    same_training(&r.finetune, &finetune);
+    ck_assert(r.precision == PRECISION_BF16 && r.seed == INT64_MAX && r.data == DATA_IDX && r.n_files == 3);
+    ck_assert(r.n_channels == 2 && r.mean[1] == 2 && r.std[1] == 4 && r.reward == 10 && r.calibrate == 20);
+    ck_assert(r.select == SELECT_L1 && !r.reconstruct && !r.recalibrate);
     spec_release(&s);
+    spec_release(&s);
+}
+END_TEST
+
+START_TEST(a_training_is_read)
+{
+    static const char yaml[] = "spec_version: 1\nname: x\nmodel: resnet-20\nclasses: 47\n" S
+                               "train: {epochs: 100, smoothing: 0.1, distill: {kind: mse, teacher: t.onnx}}\n";
+    struct spec s;
+    struct err e;
+    ck_assert_msg(spec_parse(yaml, strlen(yaml), &s, &e) == 0, "%s", e.text);
+    ck_assert(s.training && s.classes == 47 && s.n_budgets == 0 && s.finish_top == 0);
+    ck_assert(s.reward == 0 && s.calibrate == 0);
+    struct training want = training_none();
+    want.epochs = 100;
+    want.lr = 0.1;
+    want.smoothing = 0.1;
+    want.distill.kind = DISTILL_MSE;
+    want.distill.other = true;
+    same_training(&s.finish, &want);
+    ck_assert_str_eq(s.finish_teacher, "t.onnx");
+    spec_release(&s);
+}
+END_TEST
+
+/* So that --set finish.distill.kind=none takes back what a spec asks for. */
+START_TEST(no_distillation_needs_no_teacher)
+{
+    static const char yaml[] = T, with[] = H S "train: {epochs: 2, distill: {kind: none, teacher: t.onnx}}\n";
+    struct spec s;
+    struct err e;
+    ck_assert_msg(spec_parse(yaml, strlen(yaml), &s, &e) == 0, "%s", e.text);
+    spec_release(&s);
+    ck_assert_msg(spec_parse(with, strlen(with), &s, &e) == 0, "%s", e.text);
+    ck_assert(s.finish.distill.kind == DISTILL_NONE && !s.finish.distill.other && !s.finish_teacher);
     spec_release(&s);
 }
 END_TEST
@@ -218,9 +424,13 @@ int main(void)
     tcase_set_timeout(refused, 10);
     tcase_set_timeout(good, 10);
     tcase_add_loop_test(refused, bad_specs_get_their_line, 0, sizeof(bad) / sizeof(bad[0]));
+    tcase_add_loop_test(refused, bad_training_gets_its_line, 0, sizeof(bad_training) / sizeof(*bad_training));
+    tcase_add_loop_test(refused, a_training_is_no_search, 0, sizeof(bad_trains) / sizeof(*bad_trains));
     tcase_add_test(refused, sizes_have_limits);
     tcase_add_test(good, least_spec_gets_the_defaults);
     tcase_add_test(good, every_key_is_read);
+    tcase_add_test(good, a_training_is_read);
+    tcase_add_test(good, no_distillation_needs_no_teacher);
     suite_add_tcase(s, refused);
     suite_add_tcase(s, good);
     SRunner *r = srunner_create(s);

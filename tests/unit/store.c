@@ -47,14 +47,15 @@ START_TEST(a_creation_needs_its_blobs_and_counts_once)
 {
     struct note n = {0};
     struct recipe r = {.model = hash_of("?", 1)};
-    store_search_create(s, "x", "y", &r, note_created, &n);
+    store_search_create(s, "x", "y", &r, false, note_created, &n);
     settle(loop, s);
     expect(&n, 1, ERR_NOTFOUND, "isn't on record");
     int64_t a = put_search(loop, s), b = put_search(loop, s);
     ck_assert_int_ne(a, b);
-    ask(database, "select espalier.create_search(request, name, spec, seed, model, data, mean, std, reward, "
-                  "calibrate, selection,"
-                  " reconstruct, recalibrate, '{}', '{}', '{}') from espalier.searches");
+    ask(database,
+        "select espalier.create_search(request, name, spec, seed, model, data, mean, std, reward, "
+        "calibrate, selection,"
+        " reconstruct, recalibrate, '{}', '{}', '{}', job, precision, null, null, 0) from espalier.searches");
     ck_assert_str_eq(ask(database, "select count(*) from espalier.searches"), "2");
 }
 END_TEST

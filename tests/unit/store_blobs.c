@@ -110,7 +110,7 @@ START_TEST(pieces_lie_on_chunk_borders)
 }
 END_TEST
 
-START_TEST(uploads_that_nobody_ended_go_after_a_day)
+START_TEST(what_nobody_ended_or_used_goes_after_a_day)
 {
     struct note n = {0};
     struct hash h = hash_of("left", 4), young = hash_of("young", 5);
@@ -118,11 +118,15 @@ START_TEST(uploads_that_nobody_ended_go_after_a_day)
     settle(loop, s);
     ask(database, "update espalier.blobs set created = now() - interval '25 hours'");
     store_blob_write(s, &young, 0, 5, "young", 5, note_done, &n);
-    put_blob(loop, s, "sealed");
+    put_blob(loop, s, "sealed, but never used");
+    put_search(loop, s);
     ask(database, "update espalier.blobs set created = now() - interval '25 hours' where complete");
+    put_blob(loop, s, "sealed just now");
     store_close(s, 1000);
     s = open_store(loop, &lost);
-    ck_assert_str_eq(ask(database, "select count(*) from espalier.blob_chunks"), "2");
+    ck_assert_str_eq(ask(database, "select string_agg(convert_from(bytes, 'UTF8'), ', ' order by bytes)"
+                                   " from espalier.blob_chunks"),
+                     "images, labels, sealed just now, the model, young");
 }
 END_TEST
 
@@ -135,7 +139,7 @@ int main(void)
     tcase_add_test(t, blobs_come_back);
     tcase_add_test(t, blobs_are_what_their_name_says);
     tcase_add_test(t, pieces_lie_on_chunk_borders);
-    tcase_add_test(t, uploads_that_nobody_ended_go_after_a_day);
+    tcase_add_test(t, what_nobody_ended_or_used_goes_after_a_day);
     suite_add_tcase(suite, t);
     return run_suite(suite, false);
 }

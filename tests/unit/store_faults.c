@@ -68,7 +68,7 @@ static struct recipe recipe;
 static void send_searches(struct storm *st)
 {
     for (int i = 0; i < 3; i++)
-        store_search_create(s, "once", "spec", &recipe, note_created, &notes[st->sent++]);
+        store_search_create(s, "once", "spec", &recipe, false, note_created, &notes[st->sent++]);
 }
 
 START_TEST(searches_are_created_once)

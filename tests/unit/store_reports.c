@@ -6,7 +6,7 @@ static struct {
     int searches, candidates, snapshots, attempts;
     struct search_row search;
     struct candidate_row candidate[8];
-    struct task_id attempt[8];
+    struct task_row attempt[8];
     char snapshot[16];
 } loaded;
 
@@ -31,13 +31,13 @@ static void load_snapshot(void *arg, int64_t search, int32_t episode, const void
              (const char *)bytes);
 }
 
-static void load_attempt(void *arg, const struct task_id *t)
+static void load_task(void *arg, const struct task_row *t)
 {
     (void)arg;
     loaded.attempt[loaded.attempts++] = *t;
 }
 
-static const struct store_loader loader = {NULL, load_search, load_candidate, load_snapshot, load_attempt};
+static const struct store_loader loader = {NULL, load_search, load_candidate, load_snapshot, load_task};
 static uint32_t n_curve[2] = {3, 2};
 static float curve[5] = {1, 0.3333333432674408F, 0, 1.17549435e-38F, 0};
 
@@ -67,6 +67,7 @@ static int64_t live(void)
         if (i != 2)
             put_result(s, id, i, 1, note_done, &n);
     store_candidate_failed(s, id, 2, "no", note_done, &n);
+    store_finalists(s, id, (const int32_t[]){3}, 1, note_done, &n);
     for (enum task_kind k = TASK_FINAL; k <= TASK_EXPORT; k++) {
         struct task_id t = task(k, id, k == TASK_FINAL ? 3 : 4, 1);
         struct msg_result r = {.task = t, .seconds = 1, .has_blob = true, .blob = blob};
@@ -79,7 +80,7 @@ static int64_t live(void)
     store_snapshot(s, id, 3, "thre", 4, note_done, &n);
     store_snapshot(s, id, 2, "late", 4, note_done, &n);
     settle(loop, s);
-    expect(&n, 27, 0, "");
+    expect(&n, 28, 0, "");
     return id;
 }
 
@@ -129,19 +130,18 @@ START_TEST(a_restart_finds_all_of_it)
     snprintf(snapshot, sizeof(snapshot), "%d 3 4 thre", (int)id);
     ck_assert_str_eq(loaded.snapshot, snapshot);
     ck_assert_int_eq(loaded.attempts, 3);
-    ck_assert(loaded.attempt[0].kind == TASK_PROFILE && loaded.attempt[0].episode == -1);
-    ck_assert(loaded.attempt[2].kind == TASK_EXPORT && loaded.attempt[2].episode == 4 &&
-              loaded.attempt[2].attempt == 1);
+    const struct task_id *profile = &loaded.attempt[0].highest, *export = &loaded.attempt[2].highest;
+    ck_assert(profile->kind == TASK_PROFILE && profile->episode == -1);
+    ck_assert(export->kind == TASK_EXPORT && export->episode == 4 && export->attempt == 1);
 }
 END_TEST
 
-static void take_export(void *arg, const struct search_row *r, const struct candidate_row *c, int32_t attempt,
-                        const struct err *e)
+static void take_export(void *arg, const struct search_row *r, const struct candidate_row *c, const struct err *e)
 {
     struct note *n = arg;
     note_error(n, e);
     if (!e)
-        snprintf(n->text, sizeof(n->text), "%d %d %d %s", (int)r->id, c->keep[2], attempt,
+        snprintf(n->text, sizeof(n->text), "%d %d %d %s", (int)r->id, c->keep[2], c->exports,
                  data_kind_name(r->recipe.data));
 }
 

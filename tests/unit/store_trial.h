@@ -166,7 +166,7 @@ static inline int64_t put_search(zloop_t *loop, struct store *s)
     r.files[0] = (struct data_file){"images, \"train\" {1}\\", put_blob(loop, s, "images"), 6};
     r.files[1] = (struct data_file){"labels", put_blob(loop, s, "labels"), 6};
     r.recalibrate = true;
-    store_search_create(s, "lenet's \"first\"", "name: lenet\n", &r, note_created, &n);
+    store_search_create(s, "lenet's \"first\"", "name: lenet\n", &r, false, note_created, &n);
     settle(loop, s);
     ck_assert_msg(n.calls == 1 && n.code == 0 && n.id > 0, "%s", n.text);
     return n.id;

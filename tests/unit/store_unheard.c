@@ -102,18 +102,36 @@ static pid_t start_go_between(char *dir)
 }
 
 static struct note notes[1200];
+static char dir[40], direct[160]; /* the go-between's folder; conninfo past it */
+static pid_t between;
 
-START_TEST(what_was_committed_unheard_is_recorded_once)
+static void begin_between(void)
 {
-    char dir[] = "/tmp/espalier-line-XXXXXX", direct[160], path[64];
-    struct note n = {0};
-    int searches = 0;
+    snprintf(dir, sizeof(dir), "/tmp/espalier-line-XXXXXX");
     new_database();
     snprintf(direct, sizeof(direct), "%s", database);
-    pid_t pid = start_go_between(dir);
+    between = start_go_between(dir);
     snprintf(database, sizeof(database), "host=%s user=espalier dbname=%s", dir, strstr(direct, "dbname=") + 7);
     loop = zloop_new();
     s = open_store(loop, &lost);
+}
+
+static void end_between(void)
+{
+    char path[64];
+    store_close(s, 1000);
+    zloop_destroy(&loop);
+    kill(between, SIGKILL);
+    waitpid(between, NULL, 0);
+    snprintf(path, sizeof(path), "%s/.s.PGSQL.5432", dir);
+    unlink(path);
+    rmdir(dir);
+}
+
+START_TEST(what_was_committed_unheard_is_recorded_once)
+{
+    struct note n = {0};
+    int searches = 0;
     int64_t id = put_search(loop, s);
     for (int i = 0; i < 1200; i++)
         put_started(s, id, i, &n);
@@ -124,7 +142,7 @@ START_TEST(what_was_committed_unheard_is_recorded_once)
     for (int i = 0; i < 1200; i++) {
         put_result(s, id, i, 1, note_done, &notes[i]);
         if (i % 100 == 0) {
-            store_search_create(s, "once", "spec", &recipe, note_created, &n);
+            store_search_create(s, "once", "spec", &recipe, false, note_created, &n);
             searches++;
             run_for(loop, s, &notes[i], 5000);
         }
@@ -136,13 +154,62 @@ START_TEST(what_was_committed_unheard_is_recorded_once)
                       notes[i].text);
     ck_assert_int_eq(atoi(ask(direct, "select count(*) from espalier.results")), 1200);
     ck_assert_int_eq(atoi(ask(direct, "select count(*) from espalier.searches")), searches + 1);
-    store_close(s, 1000);
-    zloop_destroy(&loop);
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
-    snprintf(path, sizeof(path), "%s/.s.PGSQL.5432", dir);
-    unlink(path);
-    rmdir(dir);
+}
+END_TEST
+
+#define FINALISTS 20
+#define EPOCHS    40
+
+static void put_epoch(int64_t id, int epoch, const struct hash *blob)
+{
+    for (int i = 0; i < FINALISTS; i++) {
+        struct msg_checkpoint k = {task(TASK_FINAL, id, i, 1), epoch, blob[i], 0.1, 1, 0.5, 1};
+        store_checkpoint(s, &k, "w1", note_done, &notes[EPOCHS * i + epoch]);
+    }
+}
+
+/* Every epoch once on its curve, the last checkpoint alone, and of all the others' bytes nothing. */
+START_TEST(checkpoints_committed_unheard_count_once)
+{
+    struct note n = {0};
+    struct hash blob[EPOCHS + 1][FINALISTS];
+    int64_t id = put_search(loop, s);
+    int32_t episodes[FINALISTS];
+    memset(notes, 0, sizeof(notes));
+    for (int i = 0; i < FINALISTS; i++) {
+        put_started(s, id, i, &n);
+        put_result(s, id, i, 1, note_done, &n);
+        episodes[i] = i;
+    }
+    store_finalists(s, id, episodes, FINALISTS, note_done, &n);
+    for (int i = 0; i < FINALISTS; i++)
+        store_attempt(s, &(struct task_id){TASK_FINAL, id, i, 1}, "w1", note_done, &n);
+    for (int epoch = 1; epoch <= EPOCHS; epoch++)
+        for (int i = 0; i < FINALISTS; i++) {
+            char text[32];
+            snprintf(text, sizeof(text), "state %d of %d", epoch, i);
+            blob[epoch][i] = hash_of(text, strlen(text));
+        }
+    settle(loop, s);
+    expect(&n, 4 * FINALISTS + 1, 0, "");
+    ask(direct,
+        "insert into espalier.blobs select sha256(convert_to(format('state %s of %s', e, i), 'UTF8')), 99, true"
+        " from generate_series(1, 40) e, generate_series(0, 19) i");
+    ask(direct,
+        "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = 'espalierd'");
+    for (int epoch = 1; epoch <= EPOCHS; epoch++) {
+        put_epoch(id, epoch, blob[epoch]);
+        if (epoch % 4 == 0)
+            run_for(loop, s, &notes[epoch], 5000);
+    }
+    ck_assert(run_for(loop, s, NULL, 50000));
+    for (int i = 0; i < FINALISTS; i++)
+        for (int epoch = 1; epoch <= EPOCHS; epoch++)
+            ck_assert_msg(notes[EPOCHS * i + epoch].calls == 1 && notes[EPOCHS * i + epoch].code == 0, "%d, %d: %s",
+                          i, epoch, notes[EPOCHS * i + epoch].text);
+    ck_assert_str_eq(ask(direct, "select count(*) from espalier.curves"), "800");
+    ck_assert_str_eq(ask(direct, "select count(*) || ' ' || min(epoch) from espalier.checkpoints"), "20 40");
+    ck_assert_str_eq(ask(direct, "select count(*) from espalier.blobs where size = 99"), "20");
 }
 END_TEST
 
@@ -151,7 +218,9 @@ int main(void)
     Suite *suite = suite_create("store_unheard");
     TCase *t = tcase_create("store_unheard");
     tcase_set_timeout(t, 90);
+    tcase_add_checked_fixture(t, begin_between, end_between);
     tcase_add_test(t, what_was_committed_unheard_is_recorded_once);
+    tcase_add_test(t, checkpoints_committed_unheard_count_once);
     suite_add_tcase(suite, t);
     return run_suite(suite, false);
 }

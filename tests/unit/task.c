@@ -117,6 +117,16 @@ START_TEST(enough)
 }
 END_TEST
 
+START_TEST(divergence)
+{
+    ck_assert(task_lr_scale(0) == 1 && task_lr_scale(1) == 0.25);
+    t.diverged = 1;
+    ck_assert(!task_spent(&t, 3));
+    t.diverged = TASK_MOST_DIVERGED;
+    ck_assert(task_spent(&t, 3));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("task");
@@ -128,6 +138,7 @@ int main(void)
     tcase_add_test(c, worker_is_let_go);
     tcase_add_test(c, order_in_line);
     tcase_add_test(c, enough);
+    tcase_add_test(c, divergence);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

@@ -6,6 +6,7 @@
 #include "worker/compress/cut.h"
 #include "worker/compress/recalibrate.h"
 #include "worker/compress/reconstruct.h"
+#include "worker/train/precision.h"
 
 int dense_from(struct dense *d, const struct model *m, const struct stats_list *stats, struct err *e)
 {
@@ -85,7 +86,8 @@ int evaluate_make(const struct compress_work *cw, const struct dense *d, const s
     if (cw->recipe->reconstruct)
         rc = reconstruct(out, &d->model, &d->groups, live, &p->grams, cw->pool, e);
     if (rc == 0 && cw->recipe->recalibrate)
-        rc = recalibrate(out, cw->pool, cw->calibrate, stage_report, &stage, e);
+        rc = recalibrate(out, precision_dtype(cw->recipe->precision), cw->pool, cw->calibrate, stage_report, &stage,
+                         e);
     if (rc < 0)
         model_release(out);
 out:
@@ -98,7 +100,8 @@ int evaluate_score(const struct compress_work *cw, const struct model *m, const 
 {
     struct stage st = {cw, stage};
     struct score s;
-    int rc = score_model(cw->pool, &m->graph, &m->weights, set, stage_report, &st, &s, e);
+    enum dtype type = precision_dtype(cw->recipe->precision);
+    int rc = score_model(cw->pool, &m->graph, &m->weights, type, set, stage_report, &st, &s, e);
     if (rc == 0)
         *out = (struct metrics){.n = s.n, .top1 = s.top1, .top5 = s.top5, .loss = s.loss};
     return rc;

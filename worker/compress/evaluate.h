@@ -18,12 +18,12 @@ MUST_CHECK int dense_new(struct dense *d, const struct model *m, const struct pr
 MUST_CHECK int dense_from(struct dense *d, const struct model *m, const struct stats_list *stats, struct err *e);
 void dense_release(struct dense *d);
 
-/* keep (groups): the candidate's network, cut, reconstructed and recalibrated as the recipe says, still unfolded.
- */
+/* keep (groups): the candidate's network, cut, reconstructed and recalibrated as the recipe says (recalibrated in
+ * its precision), still unfolded. */
 MUST_CHECK int evaluate_make(const struct compress_work *cw, const struct dense *d, const struct profile *p,
                              const int *keep, struct model *out, struct err *e);
 
-/* Its score on `set`; `stage` names it in the progress. */
+/* Its score on `set`, in the recipe's precision; `stage` names it in the progress. */
 MUST_CHECK int evaluate_score(const struct compress_work *cw, const struct model *m, const struct scored_set *set,
                               const char *stage, struct metrics *out, struct err *e);
 

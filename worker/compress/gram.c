@@ -202,7 +202,7 @@ static int runs_new(struct measuring *ms, const struct weights *w, int threads, 
         size_t size = floats_of(&g->nodes[taps[i]]);
         largest = size > largest ? size : largest;
     }
-    int rc = engine_new(&ms->eng, g, w, BATCH, ENGINE_INFER, taps, n, e);
+    int rc = engine_new(&ms->eng, g, w, BATCH, ENGINE_INFER, DTYPE_F32, taps, n, e);
     free(taps);
     for (int t = 0; rc == 0 && t < threads; t++) {
         ms->input[t] = mem_alloc(floats_of(&g->nodes[0]), BATCH * sizeof(float));

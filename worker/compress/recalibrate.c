@@ -9,6 +9,7 @@ struct recalibration {
     const struct graph *g;
     struct engine_run **run; /* one a thread */
     float **input, **logits; /* one a thread */
+    enum dtype type;
     int batch;
     size_t n_stats; /* floats of mean and variance of all BNs */
     float *stats;   /* (batches, n_stats): each batch writes its own */
@@ -78,7 +79,7 @@ static int recalibration_new(struct recalibration *r, struct engine **eng, const
     r->run = xcalloc((size_t)threads, sizeof(*r->run));
     r->input = xcalloc((size_t)threads, sizeof(*r->input));
     r->logits = xcalloc((size_t)threads, sizeof(*r->logits));
-    int rc = r->stats ? engine_new(eng, g, w, r->batch, ENGINE_BATCH, NULL, 0, e)
+    int rc = r->stats ? engine_new(eng, g, w, r->batch, ENGINE_BATCH, r->type, NULL, 0, e)
                       : err_set(e, ERR_NOMEM, "no memory for the statistics of %d batches", batches);
     for (int t = 0; rc == 0 && t < threads; t++) {
         r->input[t] = mem_alloc((size_t)r->batch * (size_t)in->C, (size_t)in->H * (size_t)in->W * sizeof(float));
@@ -102,10 +103,10 @@ static void recalibration_release(struct recalibration *r, int threads)
     free(r->logits);
 }
 
-int recalibrate(struct model *m, struct pool *pool, const struct scored_set *set,
+int recalibrate(struct model *m, enum dtype type, struct pool *pool, const struct scored_set *set,
                 int (*progress)(void *arg, int done, int total), void *arg, struct err *e)
 {
-    struct recalibration r = {.set = set, .g = &m->graph, .progress = progress, .arg = arg};
+    struct recalibration r = {.set = set, .g = &m->graph, .type = type, .progress = progress, .arg = arg};
     struct engine *eng = NULL;
     r.n_stats = count_stats(r.g);
     if (r.n_stats == 0)

@@ -12,7 +12,8 @@
     100 /* images, at most; the set is divided evenly, a remainder smaller than the number of batches is left out  \
          */
 
-MUST_CHECK int recalibrate(struct model *m, struct pool *pool, const struct scored_set *set,
+/* `type`: what the network computes in meanwhile. */
+MUST_CHECK int recalibrate(struct model *m, enum dtype type, struct pool *pool, const struct scored_set *set,
                            int (*progress)(void *arg, int done, int total), void *arg, struct err *e);
 
 #endif

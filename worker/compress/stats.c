@@ -98,7 +98,8 @@ static int measuring_new(struct measuring *ms, const int *nodes, int threads, in
     ms->logits = xcalloc((size_t)threads, sizeof(*ms->logits));
     ms->value = xcalloc((size_t)threads, sizeof(*ms->value));
     ms->sum = mem_zalloc((size_t)batches, 2 * ms->channels * sizeof(double));
-    int rc = ms->sum ? engine_new(&ms->eng, g, &ms->cw->model->weights, BATCH, ENGINE_INFER, nodes, ms->stats->n, e)
+    int rc = ms->sum ? engine_new(&ms->eng, g, &ms->cw->model->weights, BATCH, ENGINE_INFER, DTYPE_F32, nodes,
+                                  ms->stats->n, e)
                      : err_set(e, ERR_NOMEM, "no memory for the sums of %d batches", batches);
     for (int t = 0; rc == 0 && t < threads; t++) {
         ms->input[t] = mem_alloc(floats_of(&g->nodes[0]), BATCH * sizeof(float));

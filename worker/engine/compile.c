@@ -50,9 +50,16 @@ int compile_copy(struct compile *c, int node, const struct form *from, const str
     return rc < 0 ? rc : compile_step(c, &s, e);
 }
 
+struct layout compile_layout(const struct compile *c, int node, int lanes)
+{
+    struct layout l = layout_of(&c->g->nodes[node], c->batch, lanes);
+    l.type = c->type;
+    return l;
+}
+
 int compile_buffer(struct compile *c, const struct layout *l, struct form *out, struct err *e)
 {
-    int buf = plan_add(&c->plan, layout_floats(l), e);
+    int buf = plan_add(&c->plan, layout_bytes(l), e);
     if (buf < 0)
         return buf;
     *out = (struct form){.l = *l, .buf = buf};
@@ -74,12 +81,13 @@ static void own(struct compile *c, int node, const struct form *f)
         c->plan.of[f->buf].owners++;
 }
 
-int compile_read(struct compile *c, int node, int lanes, struct form *out, struct err *e)
+int compile_read(struct compile *c, int node, int lanes, enum dtype type, struct form *out, struct err *e)
 {
     const struct form *made = compile_form(c, node);
     struct value *v = &c->values[node];
     struct layout want = made->l;
     want.lanes = lanes;
+    want.type = type;
     for (int i = 0; i < v->n_forms; i++) {
         if (layout_same(&v->forms[i].l, &want)) {
             *out = v->forms[i];
@@ -163,6 +171,8 @@ static int prepare(struct compile *c, const bool *tapped, struct err *e)
 {
     int rc = backend_new(&c->be, e);
     if (rc == 0)
+        rc = backend_require(c->be, c->type, e);
+    if (rc == 0)
         rc = units_find(&c->units, c->g, c->mode, tapped, e);
     if (rc < 0)
         return rc;
@@ -178,20 +188,34 @@ static int prepare(struct compile *c, const bool *tapped, struct err *e)
     return 0;
 }
 
-/* The result, plain, to the caller. */
+/* The caller's images: as they are, or channels last in the engine's type. */
+static int begin(struct compile *c, struct err *e)
+{
+    struct form x = {.l = layout_of(&c->g->nodes[0], c->batch, 1), .buf = BUF_X}, y;
+    if (c->type == DTYPE_F32)
+        return compile_give(c, 0, &x, e);
+    struct layout l = compile_layout(c, 0, x.l.C);
+    int rc = compile_buffer(c, &l, &y, e);
+    if (rc == 0)
+        rc = compile_copy(c, 0, &x, &y, e);
+    return rc < 0 ? rc : compile_give(c, 0, &y, e);
+}
+
+/* The result, plain fp32, to the caller. */
 static int finish(struct compile *c, struct err *e)
 {
     const struct form *f = compile_form(c, c->g->output);
     struct form y = {.l = f->l, .buf = BUF_Y};
     y.l.lanes = 1;
+    y.l.type = DTYPE_F32;
     int rc = compile_copy(c, c->g->output, f, &y, e);
     return rc < 0 ? rc : plan_place(&c->plan, e);
 }
 
 int compile_graph(struct compile *c, const struct graph *g, const struct weights *w, int batch,
-                  enum engine_mode mode, const int *taps, int n_taps, struct err *e)
+                  enum engine_mode mode, enum dtype type, const int *taps, int n_taps, struct err *e)
 {
-    *c = (struct compile){.g = g, .w = w, .mode = mode, .batch = batch};
+    *c = (struct compile){.g = g, .w = w, .mode = mode, .type = type, .batch = batch};
     bool *tapped = mem_zalloc((size_t)g->n, sizeof *tapped);
     if (!tapped)
         return err_set(e, ERR_NOMEM, "no memory for %d nodes", g->n);
@@ -201,9 +225,8 @@ int compile_graph(struct compile *c, const struct graph *g, const struct weights
         tapped[taps[i]] = true;
     }
     int rc = prepare(c, tapped, e);
-    struct form x = {.l = layout_of(&g->nodes[0], batch, 1), .buf = BUF_X};
     if (rc == 0)
-        rc = compile_give(c, 0, &x, e);
+        rc = begin(c, e);
     for (int k = 0; rc == 0 && k < c->units.n; k++)
         rc = compile_unit(c, k, e);
     if (rc == 0)

@@ -29,6 +29,7 @@ struct compile {
     const struct graph *g;
     const struct weights *w;
     enum engine_mode mode;
+    enum dtype type; /* of values; what a Gemm, a global pool or a Softmax gives is fp32 */
     int batch;
     struct backend *be; /* owned */
     struct units units;
@@ -42,7 +43,7 @@ struct compile {
 };
 
 MUST_CHECK int compile_graph(struct compile *c, const struct graph *g, const struct weights *w, int batch,
-                             enum engine_mode mode, const int *taps, int n_taps, struct err *e);
+                             enum engine_mode mode, enum dtype type, const int *taps, int n_taps, struct err *e);
 void compile_release(struct compile *c);
 
 /* ---- for the layer kinds ---- */
@@ -50,14 +51,18 @@ void compile_release(struct compile *c);
 /* Takes over what *s owns, also on failure, and notes that its buffers are in use. */
 MUST_CHECK int compile_step(struct compile *c, struct step *s, struct err *e);
 
-/* The value of `node` with these lanes, reordered unless some form has them. */
-MUST_CHECK int compile_read(struct compile *c, int node, int lanes, struct form *out, struct err *e);
+/* The value of `node` with these lanes and of this type, reordered unless some form is such. */
+MUST_CHECK int compile_read(struct compile *c, int node, int lanes, enum dtype type, struct form *out,
+                            struct err *e);
 
 /* The value as it was made. */
 const struct form *compile_form(const struct compile *c, int node);
 
 /* Whether this form may be written over by the reader being compiled. */
 bool compile_last(const struct compile *c, int node, const struct form *f);
+
+/* The layout of node's value with these lanes, of the engine's type. */
+struct layout compile_layout(const struct compile *c, int node, int lanes);
 
 /* A new buffer for a value of this layout. */
 MUST_CHECK int compile_buffer(struct compile *c, const struct layout *l, struct form *out, struct err *e);

@@ -18,6 +18,7 @@ static struct conv_spec describe(const struct compile *c, const struct unit *u)
         .Q = n->W,
         .groups = n->u.conv.groups,
         .win = n->u.conv.win,
+        .type = c->type,
         .sum = u->add >= 0,
         .act = u->act,
     };
@@ -54,8 +55,8 @@ bool conv_wants_winograd(const struct compile *c, const struct unit *u)
 {
     struct conv_spec s = describe(c, u);
     const struct window *w = &s.win;
-    if (!backend_wide(c->be) || s.groups != 1 || w->R != 3 || w->S != 3 || w->stride_h != 1 || w->stride_w != 1 ||
-        w->dil_h != 1 || w->dil_w != 1 || !winograd_pays(&s))
+    if (c->type != DTYPE_F32 || !backend_wide(c->be) || s.groups != 1 || w->R != 3 || w->S != 3 ||
+        w->stride_h != 1 || w->stride_w != 1 || w->dil_h != 1 || w->dil_w != 1 || !winograd_pays(&s))
         return false;
     s.winograd = true;
     s.x = s.y = ORDER_BLOCKED;
@@ -66,19 +67,28 @@ struct orders {
     enum order x, y;
 };
 
-/* Layouts to try for a direct kernel, the best first; the input's own one saves a reorder. */
-static int prefer(const struct compile *c, const struct unit *u, const struct conv_spec *s, struct orders *try)
+/* fp32: the input's own order saves a reorder. */
+static struct orders prefer(const struct compile *c, const struct unit *u, const struct conv_spec *s)
 {
     const struct layout *x = &compile_form(c, unit_input(c->g, u, 0))->l;
-    int lanes = backend_lanes(c->be), n = 0;
+    int lanes = backend_lanes(c->be);
     bool whole = s->C % lanes == 0 && s->K % lanes == 0;
     bool same = x->C == lanes && s->K == lanes; /* blocked and channels last are one */
     if (!backend_wide(c->be))
-        try[n++] = (struct orders){ORDER_ANY, ORDER_ANY};
-    else if (x->lanes == 1 && s->C < lanes && s->K % lanes == 0)
-        try[n++] = (struct orders){ORDER_PLAIN, ORDER_BLOCKED};
-    else if (x->lanes == lanes && whole && !same && (x->C != lanes || c->values[u->tail].wish_blocked))
-        try[n++] = (struct orders){ORDER_BLOCKED, ORDER_BLOCKED};
+        return (struct orders){ORDER_ANY, ORDER_ANY};
+    if (x->lanes == 1 && s->C < lanes && s->K % lanes == 0)
+        return (struct orders){ORDER_PLAIN, ORDER_BLOCKED};
+    if (x->lanes == lanes && whole && !same && (x->C != lanes || c->values[u->tail].wish_blocked))
+        return (struct orders){ORDER_BLOCKED, ORDER_BLOCKED};
+    return (struct orders){ORDER_LAST, ORDER_LAST};
+}
+
+/* Layouts to try for a direct kernel, the best first. The tile kernels of bf16 know channels last alone. */
+static int orders_for(const struct compile *c, const struct unit *u, const struct conv_spec *s, struct orders *try)
+{
+    int n = 0;
+    if (c->type == DTYPE_F32)
+        try[n++] = prefer(c, u, s);
     try[n++] = (struct orders){ORDER_LAST, ORDER_LAST};
     try[n++] = (struct orders){ORDER_BLOCKED, ORDER_BLOCKED};
     try[n++] = (struct orders){ORDER_ANY, ORDER_ANY};
@@ -95,7 +105,7 @@ static int make_prim(struct compile *c, int unit, struct conv_spec *s, const flo
         return prim_conv(p, c->be, s, w, b, e);
     }
     struct orders try[4];
-    int n = prefer(c, u, s, try), rc = ERR_UNSUPPORTED;
+    int n = orders_for(c, u, s, try), rc = ERR_UNSUPPORTED;
     for (int i = 0; i < 2 * n && rc == ERR_UNSUPPORTED; i++) {
         s->x = try[i % n].x;
         s->y = try[i % n].y;
@@ -116,7 +126,7 @@ int conv_compile(struct compile *c, int unit, struct err *e)
     if (rc == 0)
         rc = make_prim(c, unit, &spec, f.w, f.b, &s.prim, e);
     if (rc == 0)
-        rc = compile_read(c, unit_input(c->g, u, 0), spec.x_is.lanes, &x, e);
+        rc = compile_read(c, unit_input(c->g, u, 0), spec.x_is.lanes, c->type, &x, e);
     if (rc == 0)
         rc = u->add >= 0 ? sum_into(c, u->add, &spec.y_is, &y, e) : compile_buffer(c, &spec.y_is, &y, e);
     folded_release(&f);

@@ -12,11 +12,11 @@ struct stretch {
 };
 
 struct crop {
-    struct layout x, y; /* both plain, both channels last, or of equal lanes */
+    struct layout x, y; /* of one type; both plain, both channels last, or of equal lanes */
     struct stretch c, h, w;
     bool clear; /* y is zeroed first */
 };
 
-void crop_run(const struct crop *k, float *y, const float *x);
+void crop_run(const struct crop *k, void *y, const void *x);
 
 #endif

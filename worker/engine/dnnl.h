@@ -24,7 +24,9 @@ MUST_CHECK int backend_new(struct backend **be, struct err *e);
 void backend_free(struct backend *be);
 int backend_lanes(const struct backend *be); /* of ORDER_BLOCKED: floats in a vector */
 bool backend_wide(const struct backend *be); /* AVX-512: Winograd and the channels-last kernels exist */
-const char *backend_text(void);              /* library, version and instruction set */
+/* ERR_UNSUPPORTED unless the CPU has fast kernels for values of this type. */
+MUST_CHECK int backend_require(const struct backend *be, enum dtype type, struct err *e);
+const char *backend_text(void); /* library, version and instruction set */
 
 /* Tells OpenMP to use one thread in this thread; returns what to give to dnnl_threads_restore. */
 int dnnl_one_thread(void);
@@ -33,9 +35,10 @@ void dnnl_threads_restore(int threads);
 struct conv_spec {
     int N, C, H, W, K, P, Q, groups;
     struct window win;
-    bool sum; /* y = act(conv(x) + y) instead of y = act(conv(x)) */
+    enum dtype type; /* of x, y and the kernel's weights; sums are fp32 */
+    bool sum;        /* y = act(conv(x) + y) instead of y = act(conv(x)) */
     struct act act;
-    bool winograd; /* F(4x4, 3x3), Lavin and Gray 2016; else the direct algorithm */
+    bool winograd; /* fp32: F(4x4, 3x3), Lavin and Gray 2016; else the direct algorithm */
     enum order x, y;
     bool reference_ok;        /* plain loops or im2col will do; else such kernels count as absent */
     struct layout x_is, y_is; /* out: what was agreed */
@@ -48,8 +51,14 @@ MUST_CHECK int prim_conv(struct prim **p, struct backend *be, struct conv_spec *
                          struct err *e);
 
 /* y (N,K) = act(x (N,C) w^T + b [+ y]), w (K,C), b (K). */
-MUST_CHECK int prim_gemm(struct prim **p, struct backend *be, int N, int C, int K, bool sum, struct act act,
-                         const float *w, const float *b, struct err *e);
+struct gemm_spec {
+    int N, C, K;
+    bool sum;
+    struct act act;
+    enum dtype type; /* of x and the kernel's weights; y is fp32 */
+};
+MUST_CHECK int prim_gemm(struct prim **p, struct backend *be, const struct gemm_spec *s, const float *w,
+                         const float *b, struct err *e);
 
 enum pooling { POOL_MAX, POOL_MEAN, POOL_MEAN_PADDED /* the divisor counts padding */ };
 MUST_CHECK int prim_pool(struct prim **p, struct backend *be, enum pooling kind, const struct window *win,
@@ -66,10 +75,10 @@ size_t prim_bytes(const struct prim *p);       /* weights */
 size_t prim_scratch(const struct prim *p);     /* bytes that a call needs besides x and y */
 
 /* x, y and scratch (aligned to 64) are borrowed for the call's life; x and y may be bound anew. */
-MUST_CHECK int bound_new(struct bound **c, const struct prim *p, const float *x, float *y, void *scratch,
+MUST_CHECK int bound_new(struct bound **c, const struct prim *p, const void *x, void *y, void *scratch,
                          struct err *e);
 void bound_free(struct bound *c);
-MUST_CHECK int bound_bind(struct bound *c, const float *x, float *y, struct err *e); /* NULL: leave as it is */
+MUST_CHECK int bound_bind(struct bound *c, const void *x, void *y, struct err *e); /* NULL: leave as it is */
 MUST_CHECK int bound_run(const struct bound *c, struct err *e);
 
 #endif

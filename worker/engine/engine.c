@@ -28,7 +28,8 @@ struct engine {
 
 struct engine_run {
     struct engine *eng;
-    float *arena, *moments;
+    char *arena;
+    float *moments;
     double *sums;
     void *scratch;
     struct bound **calls; /* (n_steps), NULL where the step has no prim */
@@ -54,6 +55,7 @@ static int make_taps(struct engine *eng, const struct compile *c, const int *tap
         t->form = *compile_form(c, taps[i]);
         struct layout plain = t->form.l;
         plain.lanes = 1;
+        plain.type = DTYPE_F32;
         int rc = layout_same(&plain, &t->form.l) ? 0 : prim_reorder(&t->plain, eng->be, &t->form.l, &plain, e);
         if (rc < 0)
             return rc;
@@ -80,7 +82,7 @@ static void take_over(struct engine *eng, struct compile *c)
 }
 
 int engine_new(struct engine **out, const struct graph *g, const struct weights *w, int batch,
-               enum engine_mode mode, const int *taps, int n_taps, struct err *e)
+               enum engine_mode mode, enum dtype type, const int *taps, int n_taps, struct err *e)
 {
     struct compile c = {0};
     struct engine *eng = xcalloc(1, sizeof *eng);
@@ -88,7 +90,7 @@ int engine_new(struct engine **out, const struct graph *g, const struct weights 
     if (batch < 1)
         BUG("batch %d", batch);
     eng->batch = batch;
-    int rc = compile_graph(&c, g, w, batch, mode, taps, n_taps, e);
+    int rc = compile_graph(&c, g, w, batch, mode, type, taps, n_taps, e);
     if (rc == 0) {
         take_over(eng, &c);
         rc = make_taps(eng, &c, taps, n_taps, e);
@@ -140,12 +142,12 @@ static size_t sums_doubles(const struct engine *eng)
 
 size_t engine_run_bytes(const struct engine *eng)
 {
-    return (eng->plan.floats + eng->moments) * sizeof(float) + sums_doubles(eng) * sizeof(double) + eng->scratch;
+    return eng->plan.bytes + eng->moments * sizeof(float) + sums_doubles(eng) * sizeof(double) + eng->scratch;
 }
 
 /* ---- runs ---- */
 
-static float *at(const struct engine_run *run, int buf)
+static void *at(const struct engine_run *run, int buf)
 {
     return buf >= 0 ? run->arena + run->eng->plan.of[buf].offset : NULL;
 }
@@ -173,7 +175,7 @@ int engine_run_new(struct engine_run **out, struct engine *eng, struct err *e)
     struct engine_run *run = xcalloc(1, sizeof *run);
     int threads = dnnl_one_thread();
     run->eng = eng;
-    run->arena = mem_zalloc(eng->plan.floats + 1, sizeof *run->arena);
+    run->arena = mem_zalloc(eng->plan.bytes + 1, 1);
     run->moments = mem_zalloc(eng->moments + 1, sizeof *run->moments);
     run->sums = mem_zalloc(sums_doubles(eng) + 1, sizeof *run->sums);
     run->scratch = mem_zalloc(eng->scratch + 1, 1);
@@ -219,8 +221,8 @@ static int do_step(struct engine_run *run, int i, const float *x, float *y, stru
 {
     const struct step *s = &run->eng->steps[i];
     const struct lent with = {.moments = run->moments, .sums = run->sums, .call = run->calls[i]};
-    const float *from = s->x == BUF_X ? x : at(run, s->x), *second = s->r == BUF_X ? x : at(run, s->r);
-    float *to = s->y == BUF_Y ? y : at(run, s->y);
+    const void *from = s->x == BUF_X ? x : at(run, s->x), *second = s->r == BUF_X ? x : at(run, s->r);
+    void *to = s->y == BUF_Y ? y : at(run, s->y);
     int rc = 0;
     if (with.call && (s->x == BUF_X || s->y == BUF_Y))
         rc = bound_bind(with.call, s->x == BUF_X ? x : NULL, s->y == BUF_Y ? y : NULL, e);

@@ -8,11 +8,15 @@
  * of each primitive on the heap while it runs).
  *
  * N batch, C,H,W as in graph.h. Images and taps are plain (N,C,H,W) fp32 at the edges; blocked layouts in between.
+ *
+ * BF16: activations and the kernels' weights are bf16, channels last; sums, biases, norms, means over pixels and
+ * what a Gemm gives (the logits) are fp32. ERR_UNSUPPORTED on a CPU without such kernels.
  */
 #ifndef WORKER_ENGINE_ENGINE_H
 #define WORKER_ENGINE_ENGINE_H
 
 #include "common/model/weights.h"
+#include "worker/engine/layout.h"
 
 enum engine_mode {
     ENGINE_INFER, /* BN folded into the conv before it, ReLU/Clip and residual sums fused as post-ops */
@@ -28,7 +32,7 @@ struct engine_run;
  * here and may go afterwards.
  */
 MUST_CHECK int engine_new(struct engine **eng, const struct graph *g, const struct weights *w, int batch,
-                          enum engine_mode mode, const int *taps, int n_taps, struct err *e);
+                          enum engine_mode mode, enum dtype type, const int *taps, int n_taps, struct err *e);
 void engine_free(struct engine *eng);
 int engine_batch(const struct engine *eng);
 size_t engine_bytes(const struct engine *eng);     /* weights and primitives' own memory */

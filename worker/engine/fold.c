@@ -45,7 +45,7 @@ void folded_release(struct folded *f)
 int sum_into(struct compile *c, int node, const struct layout *l, struct form *out, struct err *e)
 {
     struct form f;
-    int rc = compile_read(c, node, l->lanes, &f, e);
+    int rc = compile_read(c, node, l->lanes, l->type, &f, e);
     if (rc < 0)
         return rc;
     if (compile_last(c, node, &f)) {

@@ -15,7 +15,7 @@
 #include "worker/engine/dnnl.h"
 
 struct kernel;
-struct call;
+struct kernel_call;
 
 enum pass { PASS_FORWARD, PASS_DATA, PASS_WEIGHTS }; /* y from x, w;  dx from dy, w;  dw, db from x, dy */
 
@@ -63,9 +63,10 @@ size_t kernel_bytes(const struct kernel *k, enum tensor t); /* 0: takes no such 
 const char *kernel_name(const struct kernel *k);            /* oneDNN's, borrowed */
 
 /* at: an address, aligned to 64, for each tensor with kernel_bytes > 0; borrowed for the call's life. */
-MUST_CHECK int call_new(struct call **c, const struct kernel *k, void *const at[TENSORS], struct err *e);
-void call_free(struct call *c); /* NULL is fine */
+MUST_CHECK int kernel_call_new(struct kernel_call **c, const struct kernel *k, void *const at[TENSORS],
+                               struct err *e);
+void kernel_call_free(struct kernel_call *c); /* NULL is fine */
 /* Waits until it is done. */
-MUST_CHECK int call_run(const struct call *c, struct err *e);
+MUST_CHECK int kernel_call_run(const struct kernel_call *c, struct err *e);
 
 #endif

@@ -28,12 +28,15 @@ struct layout {
 struct layout layout_of(const struct node *node, int N, int lanes);
 
 int layout_panels(const struct layout *l);
-size_t layout_floats(const struct layout *l); /* padding included */
+size_t layout_floats(const struct layout *l); /* elements, padding included */
+size_t layout_bytes(const struct layout *l);
+size_t dtype_bytes(enum dtype type); /* of an element */
 
-/* Where panel p of image n begins, in floats. */
+/* Where panel p of image n begins, in elements. */
 size_t layout_panel(const struct layout *l, int n, int p);
 
-/* Both put every element in the same place: always with equal lanes, and for single pixels without padding. */
+/* Both are of one type and put every element in the same place: always with equal lanes, and for single pixels
+ * without padding. */
 bool layout_same(const struct layout *a, const struct layout *b);
 
 #endif

@@ -1,7 +1,10 @@
 #include "worker/engine/map.h"
 
+#include <string.h>
+
 #include "common/base/mem.h"
 #include "common/base/wide.h"
+#include "worker/engine/bf16.h"
 
 int map_new(struct map *map, const struct layout *l, struct act act, struct err *e)
 {
@@ -34,26 +37,55 @@ static inline float clamp(float v, float lo, float hi)
     return v > hi ? hi : v;
 }
 
-/* A panel of single channels: n pixels share their numbers. */
-WIDE
-static void run_plane(float *y, const float *x, const float *r, size_t n, float m, float a, float b, float lo,
-                      float hi)
+/* A panel of single channels: n pixels share their numbers. Here and below: from element `at` on. */
+ALWAYS_INLINE void plane(void *y, const void *x, const void *r, size_t at, size_t n, float m, float a, float b,
+                         float lo, float hi, enum dtype type)
 {
     if (r) {
 #pragma omp simd
-        for (size_t i = 0; i < n; i++)
-            y[i] = clamp((x[i] - m) * a + b + r[i], lo, hi);
+        for (size_t i = at; i < at + n; i++) {
+            float v = (element_load(x, i, type) - m) * a + b + element_load(r, i, type);
+            element_store(y, i, clamp(v, lo, hi), type);
+        }
     } else {
 #pragma omp simd
-        for (size_t i = 0; i < n; i++)
-            y[i] = clamp((x[i] - m) * a + b, lo, hi);
+        for (size_t i = at; i < at + n; i++)
+            element_store(y, i, clamp((element_load(x, i, type) - m) * a + b, lo, hi), type);
     }
 }
 
-/* Panels of 16 channels, whose numbers stay in registers. */
-WIDE
-static void run_16(float *y, const float *x, const float *r, size_t n, const float *m, const float *a,
-                   const float *b, const float *lo, const float *hi)
+/* One pixel of k channels. */
+ALWAYS_INLINE void pixel(void *y, const void *x, const void *r, size_t at, int k, const float *m, const float *a,
+                         const float *b, const float *lo, const float *hi, enum dtype type)
+{
+    if (r) {
+#pragma omp simd
+        for (int c = 0; c < k; c++) {
+            float v = (element_load(x, at + (size_t)c, type) - m[c]) * a[c] + b[c] +
+                      element_load(r, at + (size_t)c, type);
+            element_store(y, at + (size_t)c, clamp(v, lo[c], hi[c]), type);
+        }
+    } else {
+#pragma omp simd
+        for (int c = 0; c < k; c++) {
+            float v = (element_load(x, at + (size_t)c, type) - m[c]) * a[c] + b[c];
+            element_store(y, at + (size_t)c, clamp(v, lo[c], hi[c]), type);
+        }
+    }
+}
+
+WIDE static void run_plane(void *y, const void *x, const void *r, size_t at, size_t n, float m, float a, float b,
+                           float lo, float hi, enum dtype type)
+{
+    if (type == DTYPE_BF16)
+        plane(y, x, r, at, n, m, a, b, lo, hi, DTYPE_BF16);
+    else
+        plane(y, x, r, at, n, m, a, b, lo, hi, DTYPE_F32);
+}
+
+/* n pixels of 16 channels in fp32: the channels' numbers stay in registers. */
+WIDE static void run_16(void *y, const void *x, const void *r, size_t at, size_t n, const float *m, const float *a,
+                        const float *b, const float *lo, const float *hi)
 {
     float M[16], A[16], B[16], L[16], H[16];
     for (int k = 0; k < 16; k++) {
@@ -63,42 +95,48 @@ static void run_16(float *y, const float *x, const float *r, size_t n, const flo
         L[k] = lo[k];
         H[k] = hi[k];
     }
-    for (size_t i = 0; i < n * 16; i += 16) {
-        if (r) {
-#pragma omp simd
-            for (int k = 0; k < 16; k++)
-                y[i + (size_t)k] = clamp((x[i + (size_t)k] - M[k]) * A[k] + B[k] + r[i + (size_t)k], L[k], H[k]);
-        } else {
-#pragma omp simd
-            for (int k = 0; k < 16; k++)
-                y[i + (size_t)k] = clamp((x[i + (size_t)k] - M[k]) * A[k] + B[k], L[k], H[k]);
-        }
-    }
+    for (size_t i = 0; i < n; i++)
+        pixel(y, x, r, at + i * 16, 16, M, A, B, L, H, DTYPE_F32);
 }
 
 /* Panels of any width. */
-WIDE
-static void run_lanes(float *y, const float *x, const float *r, size_t n, int lanes, const float *m, const float *a,
-                      const float *b, const float *lo, const float *hi)
+WIDE static void run_lanes(void *y, const void *x, const void *r, size_t at, size_t n, int lanes, const float *m,
+                           const float *a, const float *b, const float *lo, const float *hi, enum dtype type)
 {
-    for (size_t i = 0; i < n; i++) {
-        float *y_i = y + i * (size_t)lanes;
-        const float *x_i = x + i * (size_t)lanes;
-        if (r) {
-            const float *r_i = r + i * (size_t)lanes;
-#pragma omp simd
-            for (int k = 0; k < lanes; k++)
-                y_i[k] = clamp((x_i[k] - m[k]) * a[k] + b[k] + r_i[k], lo[k], hi[k]);
-        } else {
-#pragma omp simd
-            for (int k = 0; k < lanes; k++)
-                y_i[k] = clamp((x_i[k] - m[k]) * a[k] + b[k], lo[k], hi[k]);
-        }
-    }
+    for (size_t i = 0; i < n; i++, at += (size_t)lanes)
+        if (type == DTYPE_BF16)
+            pixel(y, x, r, at, lanes, m, a, b, lo, hi, DTYPE_BF16);
+        else
+            pixel(y, x, r, at, lanes, m, a, b, lo, hi, DTYPE_F32);
 }
 
-void map_run(const struct map *map, const float *m, const float *a, const struct layout *l, float *y,
-             const float *x, const float *r)
+#define ROW 256
+
+/* A channel's numbers for each of several pixels, so that a loop of few channels becomes a long one. */
+struct row {
+    float m[ROW], a[ROW], b[ROW], lo[ROW], hi[ROW];
+};
+
+/* One panel of few channels: n pixels, as many at a time as a row holds. */
+static void run_rows(const struct map *map, const float *m, const float *a, const struct layout *l, size_t n,
+                     void *y, const void *x, const void *r)
+{
+    struct row w;
+    size_t lanes = (size_t)l->lanes, pixels = ROW / lanes, rows = n / pixels;
+    size_t bytes = lanes * sizeof(float);
+    for (size_t at = 0; at < pixels * lanes; at += lanes) {
+        memcpy(w.m + at, m, bytes);
+        memcpy(w.a + at, a, bytes);
+        memcpy(w.b + at, map->b, bytes);
+        memcpy(w.lo + at, map->lo, bytes);
+        memcpy(w.hi + at, map->hi, bytes);
+    }
+    run_lanes(y, x, r, 0, rows, (int)(pixels * lanes), w.m, w.a, w.b, w.lo, w.hi, l->type);
+    run_lanes(y, x, r, rows * pixels * lanes, 1, (int)(n % pixels * lanes), w.m, w.a, w.b, w.lo, w.hi, l->type);
+}
+
+void map_run(const struct map *map, const float *m, const float *a, const struct layout *l, void *y, const void *x,
+             const void *r)
 {
     size_t n = (size_t)l->H * (size_t)l->W;
     int panels = layout_panels(l), images = l->N;
@@ -106,17 +144,22 @@ void map_run(const struct map *map, const float *m, const float *a, const struct
         n *= (size_t)images;
         images = 1;
     }
+    bool vectors = l->lanes == 16 && l->type == DTYPE_F32;
+    if (panels == 1 && l->lanes > 1 && l->lanes <= ROW / 2 && !vectors) {
+        run_rows(map, m, a, l, n, y, x, r);
+        return;
+    }
     for (int i = 0; i < images; i++) {
         for (int p = 0; p < panels; p++) {
             size_t at = layout_panel(l, i, p);
             int c = p * l->lanes;
-            const float *r_p = r ? r + at : NULL, *b = map->b + c, *lo = map->lo + c, *hi = map->hi + c;
+            const float *b = map->b + c, *lo = map->lo + c, *hi = map->hi + c;
             if (l->lanes == 1)
-                run_plane(y + at, x + at, r_p, n, m[c], a[c], *b, *lo, *hi);
-            else if (l->lanes == 16)
-                run_16(y + at, x + at, r_p, n, m + c, a + c, b, lo, hi);
+                run_plane(y, x, r, at, n, m[c], a[c], *b, *lo, *hi, l->type);
+            else if (vectors)
+                run_16(y, x, r, at, n, m + c, a + c, b, lo, hi);
             else
-                run_lanes(y + at, x + at, r_p, n, l->lanes, m + c, a + c, b, lo, hi);
+                run_lanes(y, x, r, at, n, l->lanes, m + c, a + c, b, lo, hi, l->type);
         }
     }
 }

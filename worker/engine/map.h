@@ -1,7 +1,7 @@
 /*
  * map - what is done to each element on its own:  y = clamp((x - m[c]) * a[c] + b[c] + r).  A normalisation, a
- * residual sum and a ReLU are one pass over memory. The mean is taken off first: where a channel hardly varies, x *
- * a + b' would cancel.
+ * residual sum and a ReLU are one pass over memory, in fp32 whatever the type of x and y. The mean is taken off
+ * first: where a channel hardly varies, x * a + b' would cancel.
  */
 #ifndef WORKER_ENGINE_MAP_H
 #define WORKER_ENGINE_MAP_H
@@ -21,7 +21,7 @@ MUST_CHECK int map_new(struct map *map, const struct layout *l, struct act act, 
 void map_release(struct map *map);
 
 /* x, r, y in layout l; r may be NULL; y may be x or r. `m` and `a` are the map's own or the batch's. */
-void map_run(const struct map *map, const float *m, const float *a, const struct layout *l, float *y,
-             const float *x, const float *r);
+void map_run(const struct map *map, const float *m, const float *a, const struct layout *l, void *y, const void *x,
+             const void *r);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "worker/engine/layout.h"
 
-/* y (N,C), from x in layout l. */
-void mean_run(const struct layout *l, float *y, const float *x);
+/* y (N,C) in fp32, from x in layout l. */
+void mean_run(const struct layout *l, float *y, const void *x);
 
 #endif

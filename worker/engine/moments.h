@@ -8,6 +8,6 @@
 
 /* mean, var: one float a channel, padding included (layout_panels * lanes); sums: as many doubles twice over, for
  * the caller to lend. */
-void moments_of(const struct layout *l, const float *x, float *mean, float *var, double *sums);
+void moments_of(const struct layout *l, const void *x, float *mean, float *var, double *sums);
 
 #endif

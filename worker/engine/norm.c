@@ -69,7 +69,7 @@ int norm_compile(struct compile *c, int unit, struct err *e)
     struct form fx = *compile_form(c, x), fr = {0}, y;
     int rc = 0;
     if (r >= 0)
-        rc = compile_read(c, r, fx.l.lanes, &fr, e);
+        rc = compile_read(c, r, fx.l.lanes, fx.l.type, &fr, e);
     if (rc == 0)
         rc = place(c, x, &fx, r, &fr, &y, e);
     if (rc == 0)

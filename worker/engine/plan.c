@@ -6,18 +6,18 @@
 
 #include "common/base/mem.h"
 
-#define ALIGN_FLOATS 16 /* a cache line */
+#define ALIGN 64 /* a cache line */
 
-int plan_add(struct plan *p, size_t floats, struct err *e)
+int plan_add(struct plan *p, size_t bytes, struct err *e)
 {
-    if (floats > SIZE_MAX / sizeof(float) / 2)
-        return err_set(e, ERR_LIMIT, "an activation of %zu floats is too large", floats);
+    if (bytes > SIZE_MAX / 2)
+        return err_set(e, ERR_LIMIT, "an activation of %zu bytes is too large", bytes);
     if (p->n == p->cap) {
         p->cap = p->cap ? 2 * p->cap : 64;
         p->of = xrealloc(p->of, (size_t)p->cap * sizeof *p->of);
     }
-    floats = (floats + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
-    p->of[p->n] = (struct buffer){.floats = floats, .first = INT_MAX, .last = -1};
+    bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
+    p->of[p->n] = (struct buffer){.bytes = bytes, .first = INT_MAX, .last = -1};
     return p->n++;
 }
 
@@ -38,8 +38,8 @@ void plan_keep(struct plan *p, int buffer)
 static int by_size(const void *a, const void *b)
 {
     const struct buffer *x = *(struct buffer *const *)a, *y = *(struct buffer *const *)b;
-    if (x->floats != y->floats)
-        return x->floats < y->floats ? 1 : -1;
+    if (x->bytes != y->bytes)
+        return x->bytes < y->bytes ? 1 : -1;
     return (x > y) - (x < y);
 }
 
@@ -55,10 +55,10 @@ static size_t lowest_gap(const struct buffer *b, struct buffer *const *placed, i
     for (int i = 0; i < n; i++) {
         if (!live_together(b, placed[i]))
             continue;
-        if (placed[i]->offset >= at + b->floats)
+        if (placed[i]->offset >= at + b->bytes)
             break;
-        if (placed[i]->offset + placed[i]->floats > at)
-            at = placed[i]->offset + placed[i]->floats;
+        if (placed[i]->offset + placed[i]->bytes > at)
+            at = placed[i]->offset + placed[i]->bytes;
     }
     return at;
 }
@@ -78,15 +78,15 @@ int plan_place(struct plan *p, struct err *e)
     for (int i = 0; i < p->n; i++)
         order[i] = &p->of[i];
     qsort(order, (size_t)p->n, sizeof *order, by_size); /* the large ones first: little is wasted */
-    p->floats = 0;
+    p->bytes = 0;
     for (int i = 0; i < p->n; i++) {
         struct buffer *b = order[i];
         b->offset = lowest_gap(b, placed, i);
         insert_by_offset(placed, i, b);
-        if (b->offset + b->floats > p->floats)
-            p->floats = b->offset + b->floats;
-        if (p->floats > SIZE_MAX / sizeof(float) / 4) {
-            rc = err_set(e, ERR_LIMIT, "activations of more than %zu floats are too large", p->floats);
+        if (b->offset + b->bytes > p->bytes)
+            p->bytes = b->offset + b->bytes;
+        if (p->bytes > SIZE_MAX / 4) {
+            rc = err_set(e, ERR_LIMIT, "activations of more than %zu bytes are too large", p->bytes);
             break;
         }
     }

@@ -11,20 +11,20 @@
 #include "common/base/err.h"
 
 struct buffer {
-    size_t floats;
+    size_t bytes;
     int first, last; /* steps, both included */
     int owners;      /* values that live in it; counted by the caller */
-    size_t offset;   /* floats from the arena's beginning, once placed */
+    size_t offset;   /* bytes from the arena's beginning, once placed; a multiple of 64 */
 };
 
 struct plan {
     struct buffer *of;
     int n, cap;
-    size_t floats; /* of the arena, once placed */
+    size_t bytes; /* of the arena, once placed */
 };
 
 /* A new buffer; its index, or an error. */
-MUST_CHECK int plan_add(struct plan *p, size_t floats, struct err *e);
+MUST_CHECK int plan_add(struct plan *p, size_t bytes, struct err *e);
 void plan_use(struct plan *p, int buffer, int step);
 void plan_keep(struct plan *p, int buffer); /* to the end: nothing may reuse it */
 

@@ -1,5 +1,5 @@
 /*
- * Pools keep their input's layout; the global one gives a plain value, since what follows is flat or tiny.
+ * Pools keep their input's layout; the global one gives a plain fp32 value, since what follows is flat or tiny.
  */
 #include "worker/engine/compile.h"
 
@@ -10,6 +10,7 @@ int pool_compile(struct compile *c, int unit, struct err *e)
     struct form x = *compile_form(c, n->in[0]), y;
     struct layout l = layout_of(n, c->batch, x.l.lanes);
     struct step s = {.kind = STEP_PRIM, .node = u->tail, .x = x.buf, .r = BUF_NONE};
+    l.type = x.l.type;
     enum pooling kind = n->op == OP_MAXPOOL ? POOL_MAX : n->u.pool.count_pad ? POOL_MEAN_PADDED : POOL_MEAN;
     int rc = prim_pool(&s.prim, c->be, kind, &n->u.pool.win, &x.l, &l, e);
     if (rc == 0)

@@ -38,6 +38,7 @@ int slice_compile(struct compile *c, int unit, struct err *e)
     int front = pad ? pad->u.pad.front : 0, top = pad ? pad->u.pad.top : 0, left = pad ? pad->u.pad.left : 0;
     struct form x = *compile_form(c, head->in[0]), y;
     struct layout l = layout_of(&c->g->nodes[u->tail], c->batch, lanes_like(c, u->tail, &x.l));
+    l.type = x.l.type;
     int rc = compile_buffer(c, &l, &y, e);
     if (rc < 0)
         return rc;
@@ -60,18 +61,20 @@ int concat_compile(struct compile *c, int unit, struct err *e)
 {
     const struct unit *u = &c->units.of[unit];
     const struct node *n = &c->g->nodes[u->head];
-    struct layout l = layout_of(n, c->batch, lanes_like(c, u->tail, &compile_form(c, n->in[0])->l));
-    struct form y;
+    struct layout l = compile_layout(c, u->tail, lanes_like(c, u->tail, &compile_form(c, n->in[0])->l));
+    struct form x, y;
     int rc = compile_buffer(c, &l, &y, e);
     for (int k = 0, to = 0; rc == 0 && k < n->n_in; k++) {
-        const struct form *x = compile_form(c, n->in[k]);
-        struct step s = {.kind = STEP_CROP, .node = u->tail, .x = x->buf, .r = BUF_NONE, .y = y.buf};
-        s.crop = (struct crop){.x = x->l, .y = l, .clear = k == 0 && has_padding(&l)};
-        s.crop.c = all_of(x->l.C, to);
-        s.crop.h = all_of(x->l.H, 0);
-        s.crop.w = all_of(x->l.W, 0);
+        rc = compile_read(c, n->in[k], compile_form(c, n->in[k])->l.lanes, c->type, &x, e);
+        if (rc < 0)
+            break;
+        struct step s = {.kind = STEP_CROP, .node = u->tail, .x = x.buf, .r = BUF_NONE, .y = y.buf};
+        s.crop = (struct crop){.x = x.l, .y = l, .clear = k == 0 && has_padding(&l)};
+        s.crop.c = all_of(x.l.C, to);
+        s.crop.h = all_of(x.l.H, 0);
+        s.crop.w = all_of(x.l.W, 0);
         rc = compile_step(c, &s, e);
-        to += x->l.C;
+        to += x.l.C;
     }
     return rc < 0 ? rc : compile_give(c, u->tail, &y, e);
 }
@@ -80,10 +83,13 @@ int concat_compile(struct compile *c, int unit, struct err *e)
 int flatten_compile(struct compile *c, int unit, struct err *e)
 {
     const struct unit *u = &c->units.of[unit];
+    int x = c->g->nodes[u->head].in[0];
+    enum dtype type = compile_form(c, x)->l.type;
     struct form f;
-    int rc = compile_read(c, c->g->nodes[u->head].in[0], 1, &f, e);
+    int rc = compile_read(c, x, 1, type, &f, e);
     if (rc < 0)
         return rc;
     f.l = layout_of(&c->g->nodes[u->tail], c->batch, 1);
+    f.l.type = type;
     return compile_give(c, u->tail, &f, e);
 }

@@ -16,7 +16,7 @@ void step_release(struct step *s)
     *s = (struct step){0};
 }
 
-static void run_norm(const struct step *s, const struct lent *with, const float *x, const float *r, float *y)
+static void run_norm(const struct step *s, const struct lent *with, const void *x, const void *r, void *y)
 {
     int padded = s->map.padded;
     float *mean = with->moments + s->norm.at, *var = mean + padded, *a = var + padded;
@@ -26,7 +26,7 @@ static void run_norm(const struct step *s, const struct lent *with, const float 
     map_run(&s->map, mean, a, &s->l, y, x, r);
 }
 
-int step_run(const struct step *s, const struct lent *with, const float *x, const float *r, float *y, struct err *e)
+int step_run(const struct step *s, const struct lent *with, const void *x, const void *r, void *y, struct err *e)
 {
     switch (s->kind) {
     case STEP_PRIM:

@@ -13,7 +13,7 @@ enum step_kind {
     STEP_MAP,  /* y = map(x, r) */
     STEP_NORM, /* the same with scale and shift from the batch's own statistics */
     STEP_CROP, /* a box of x into y */
-    STEP_MEAN  /* y (N,C) = mean over the pixels of x */
+    STEP_MEAN  /* y (N,C), fp32, = mean over the pixels of x */
 };
 
 /* Buffers that belong to the caller of a forward pass. */
@@ -47,7 +47,7 @@ struct lent {
 };
 
 /* x, r, y: the buffers' addresses. */
-MUST_CHECK int step_run(const struct step *s, const struct lent *with, const float *x, const float *r, float *y,
+MUST_CHECK int step_run(const struct step *s, const struct lent *with, const void *x, const void *r, void *y,
                         struct err *e);
 
 #endif

@@ -18,9 +18,18 @@ struct fit_point { /* one epoch of a training curve */
     double seconds;
 };
 
+#define FIT_WINDOW 20 /* steps */
+
+struct fit_losses { /* what an explosion is told from */
+    int64_t steps;  /* so far */
+    double first;
+    double recent[FIT_WINDOW]; /* of step s at s % FIT_WINDOW; 0 where there is none yet */
+};
+
 struct fit_state {
-    int epoch;               /* whole epochs done */
-    struct weights velocity; /* of the optimiser */
+    int epoch;               /* epochs done; of a run by steps the last one counts, whole or not */
+    struct fit_losses losses;
+    struct weights velocity; /* of the optimiser; its mean and var stay 0 */
     struct model *model;     /* borrowed: weights and running statistics as of now */
 };
 
@@ -43,12 +52,16 @@ struct fit_work { /* all borrowed */
 MUST_CHECK int fit_state_new(struct fit_state *st, struct model *m, struct err *e);
 void fit_state_release(struct fit_state *st);
 
-/* Trains st->model from st->epoch on. ERR_DIVERGED with the loss and the step when the loss isn't finite or its mean over 20
- * steps exceeds three times the larger of its first step's and ln(classes); the model's weights are then of no use. */
+/*
+ * Trains st->model from st->epoch on; nothing to do is fine. ERR_INVALID when the set, the batch or the teacher don't
+ * suit the network. ERR_DIVERGED with the loss and the step when the loss isn't finite or its mean over FIT_WINDOW
+ * steps exceeds three times the larger of its first step's and ln(classes). After an error the state is somewhere
+ * within an epoch: whoever goes on begins with a checkpoint.
+ */
 MUST_CHECK int fit(const struct fit_work *w, struct fit_state *st, struct err *e);
 
 /* ---- checkpoints ---- */
-/* Appends the state's bytes: epoch, weights, running statistics, velocity. */
+/* Appends the state's bytes: epoch, losses, weights, running statistics, velocity; and their SHA-256. */
 void fit_encode(const struct fit_state *st, struct buf *out);
 /* Into a state whose model has the same graph: ERR_INVALID, and nothing changed, for anything else. */
 MUST_CHECK int fit_decode(struct fit_state *st, const void *bytes, size_t n, struct err *e);

@@ -145,7 +145,8 @@ static int seat_init(struct seat *seat, const struct scorer *s, struct err *e)
     return engine_run_new(&seat->run, s->engine, e);
 }
 
-static int scorer_init(struct scorer *s, const struct graph *g, const struct weights *w, int threads, struct err *e)
+static int scorer_init(struct scorer *s, const struct graph *g, const struct weights *w, enum dtype type,
+                       int threads, struct err *e)
 {
     s->B = engine_best_batch(g);
     s->K = g->nodes[g->output].C;
@@ -157,7 +158,7 @@ static int scorer_init(struct scorer *s, const struct graph *g, const struct wei
     if (!s->tallies || !s->seats)
         return err_set(e, ERR_NOMEM, "no memory to score %d images", s->set->n);
     s->n_seats = threads;
-    int rc = engine_new(&s->engine, g, w, s->B, ENGINE_INFER, NULL, 0, e);
+    int rc = engine_new(&s->engine, g, w, s->B, ENGINE_INFER, type, NULL, 0, e);
     for (int i = 0; i < threads && rc == 0; i++)
         rc = seat_init(&s->seats[i], s, e);
     return rc;
@@ -187,8 +188,9 @@ static void sum_up(const struct scorer *s, int64_t ns, struct score *out)
     out->images_s = ns > 0 ? out->n * (double)NS_PER_S / (double)ns : 0;
 }
 
-int score_model(struct pool *pool, const struct graph *g, const struct weights *w, const struct scored_set *set,
-                int (*progress)(void *arg, int done, int total), void *arg, struct score *out, struct err *e)
+int score_model(struct pool *pool, const struct graph *g, const struct weights *w, enum dtype type,
+                const struct scored_set *set, int (*progress)(void *arg, int done, int total), void *arg,
+                struct score *out, struct err *e)
 {
     struct scorer s = {.set = set, .index = set->index, .progress = progress, .arg = arg};
     int *all = NULL;
@@ -202,7 +204,7 @@ int score_model(struct pool *pool, const struct graph *g, const struct weights *
         for (int i = 0; i < set->n; i++)
             all[i] = i;
     }
-    rc = scorer_init(&s, g, w, pool_threads(pool), e);
+    rc = scorer_init(&s, g, w, type, pool_threads(pool), e);
     if (rc == 0) {
         int64_t start_ns = clock_mono_ns();
         rc = pool_run(pool, s.n_batches, score_batch, &s, e);

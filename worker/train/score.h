@@ -9,10 +9,10 @@
 #include "worker/train/dataset.h"
 
 struct score {
-    int n;            /* images */
-    int top1, top5;   /* correct; a tie counts for the lower class index */
-    double loss;      /* mean cross-entropy, nats; summed in image order */
-    double images_s;  /* images a second of wall time, compiling not counted */
+    int n;           /* images */
+    int top1, top5;  /* correct; a tie counts for the lower class index */
+    double loss;     /* mean cross-entropy, nats; summed in image order */
+    double images_s; /* images a second of wall time, compiling not counted */
 };
 
 struct scored_set { /* which images, prepared how */
@@ -23,11 +23,13 @@ struct scored_set { /* which images, prepared how */
 };
 
 /*
- * Runs the network over the set in INFER mode at engine_best_batch; the last batch is padded. `progress` (may be NULL) is called now and then with the
- * images done, from the calling thread; a negative return from it ends the run with ERR_CANCELLED.
- * ERR_INVALID when the network's input shape isn't the set's or its output has fewer classes than the labels need.
+ * Runs the network over the set in INFER mode at engine_best_batch; the last batch is padded. `progress` (may be
+ * NULL) is called now and then with the images done, from the calling thread; a negative return from it ends the
+ * run with ERR_CANCELLED. ERR_INVALID when the network's input shape isn't the set's or its output has fewer
+ * classes than the labels need.
  */
-MUST_CHECK int score_model(struct pool *pool, const struct graph *g, const struct weights *w, const struct scored_set *set,
-                           int (*progress)(void *arg, int done, int total), void *arg, struct score *out, struct err *e);
+MUST_CHECK int score_model(struct pool *pool, const struct graph *g, const struct weights *w, enum dtype type,
+                           const struct scored_set *set, int (*progress)(void *arg, int done, int total), void *arg,
+                           struct score *out, struct err *e);
 
 #endif

@@ -1,82 +1,24 @@
 /*
- * evaluate - what an evaluation costs beside a plain fused forward pass of the same cut network over the same images, and what
- * the allocations that need no learning score:
+ * evaluate - what an evaluation costs beside a plain fused forward pass of the same cut network over the same
+ * images, and what the allocations that need no learning score:
  *
  *   evaluate MODEL.onnx CIFAR10-DIR [BUDGET 0.5] [inner|all] [ROUND_TO 1] [THREADS 1]
  */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "common/base/clock.h"
-#include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/onnx/load.h"
-#include "coordinator/policy/policy.h"
-#include "worker/compress/evaluate.h"
-#include "worker/images.h"
+#include "tests/bench/bench.h"
 
 #define ROUNDS 3
-
-static void must(int rc, const struct err *e)
-{
-    if (rc < 0) {
-        fprintf(stderr, "evaluate: %s\n", e->text);
-        exit(1);
-    }
-}
-
-static int local_blob(void *arg, const struct hash *h, uint64_t size, const char *name, const char *kind, const char **path,
-                      struct err *e)
-{
-    (void)h;
-    (void)size;
-    (void)kind;
-    (void)e;
-    *path = file_join(arg, name); /* lives as long as the program */
-    return 0;
-}
-
-static double now(void)
-{
-    return (double)clock_mono_ns() / NS_PER_S;
-}
-
-static struct recipe make_recipe(void)
-{
-    static const char *const files[] = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin",
-                                        "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"};
-    struct recipe r = {.seed = 1, .data = DATA_CIFAR10, .n_channels = 3, .mean = {123.675, 116.28, 103.53},
-                       .std = {58.395, 57.12, 57.375}, .reward = 5000, .calibrate = 2000, .select = SELECT_GRAM,
-                       .reconstruct = true, .recalibrate = true, .n_files = 6};
-    for (int i = 0; i < 6; i++)
-        snprintf(r.files[i].name, sizeof(r.files[i].name), "%s", files[i]);
-    return r;
-}
-
-/* The first proposal of a policy for one budget. */
-static void propose(enum policy_kind kind, const struct model *m, const struct groups *gs, const struct limits *l,
-                    const struct profile *p, double budget, int *keep)
-{
-    struct err e;
-    struct cost dense;
-    cost_of(&m->graph, gs, NULL, &dense);
-    struct budget b = {COST_FLOPS, budget, (int64_t)(budget * (double)dense.of[COST_FLOPS])};
-    struct setting s = {.graph = &m->graph, .groups = gs, .limits = l, .curve = (const float *const *)p->curve,
-                        .budgets = &b, .n_budgets = 1, .seed = 1, .episodes = 1, .lookahead = 1, .kind = kind};
-    struct policy *policy;
-    must(policy_new(&policy, &s, &e), &e);
-    policy_propose(policy, 0, keep);
-    policy_free(policy);
-}
 
 /* Seconds of a plain forward pass over reward and calibration images. */
 static double forward_pass(const struct compress_work *cw, const struct model *m)
 {
     struct err e;
     struct score a, b;
-    must(score_model(cw->pool, &m->graph, &m->weights, cw->reward, NULL, NULL, &a, &e), &e);
-    must(score_model(cw->pool, &m->graph, &m->weights, cw->calibrate, NULL, NULL, &b, &e), &e);
+    must(score_model(cw->pool, &m->graph, &m->weights, DTYPE_F32, cw->reward, NULL, NULL, &a, &e), &e);
+    must(score_model(cw->pool, &m->graph, &m->weights, DTYPE_F32, cw->calibrate, NULL, NULL, &b, &e), &e);
     return a.n / a.images_s + b.n / b.images_s;
 }
 
@@ -86,8 +28,8 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void measure(const char *name, const struct compress_work *cw, const struct dense *d, const struct profile *p,
-                    const int *keep, const struct scored_set *test)
+static void measure(const char *name, const struct compress_work *cw, const struct dense *d,
+                    const struct profile *p, const int *keep, const struct scored_set *test)
 {
     struct err e;
     double whole[ROUNDS], plain[ROUNDS], make = 0;
@@ -126,7 +68,7 @@ int main(int argc, char **argv)
     bool inner = argc <= 4 || strcmp(argv[4], "inner") == 0;
     int round_to = argc > 5 ? atoi(argv[5]) : 1, threads = argc > 6 ? atoi(argv[6]) : 1;
     struct err e;
-    struct recipe r = make_recipe();
+    struct recipe r = cifar_recipe();
     struct job_host host = {.arg = argv[2], .blob = local_blob};
     struct images im = {0};
     struct model m;
@@ -137,7 +79,7 @@ int main(int argc, char **argv)
     struct limits l;
     must(pool_new(&pool, threads, &e), &e);
     must(onnx_load_file(argv[1], &m, &e), &e);
-    must(images_load(&im, &r, &host, &e), &e);
+    must(images_load(&im, &r, IMAGES_CARVED, &host, &e), &e);
     must(images_test(&r, &host, &test, &e), &e);
     struct scored_set reward = images_set(&im, &im.reward), calibrate = images_set(&im, &im.calibrate),
                       tests = images_set(&im, &test);
@@ -149,11 +91,11 @@ int main(int argc, char **argv)
     must(dense_new(&d, &m, &p, &e), &e);
     limits_new(&l, &d.groups, 0.2, round_to, inner);
     int *keep = xcalloc((size_t)d.groups.n, sizeof(int));
-    printf("%-12s %6s  %6s  %6s   %8s  %8s  %8s  %6s\n", "allocation", "macs", "reward", "test", "whole s", "make s",
-           "plain s", "ratio");
+    printf("%-12s %6s  %6s  %6s   %8s  %8s  %8s  %6s\n", "allocation", "macs", "reward", "test", "whole s",
+           "make s", "plain s", "ratio");
     static const enum policy_kind kinds[] = {POLICY_UNIFORM, POLICY_SENSITIVITY};
     for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++) {
-        propose(kinds[k], &d.model, &d.groups, &l, &p, budget, keep);
+        propose(kinds[k], &d.model, &d.groups, &l, &p, budget, 1, keep);
         measure(policy_name(kinds[k]), &cw, &d, &p, keep, &tests);
     }
     free(keep);

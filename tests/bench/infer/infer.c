@@ -3,8 +3,8 @@
  *
  * Prints a line a batch size: "BATCH RATE CPU_RATE CONV_SHARE", in images a second of wall time and of processor
  * time (which other programs disturb less), and the share of the time that oneDNN's conv primitives take. `steps`
- * before FILE adds each step's share; `stats` is BATCH mode, where every BN uses the batch's statistics. A batch of
- * 0 stands for engine_best_batch.
+ * before FILE adds each step's share; `stats` is BATCH mode, where every BN uses the batch's statistics; `bf16` is
+ * the other type of values. A batch of 0 stands for engine_best_batch.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,10 +30,16 @@ static size_t image_floats(const struct node *n)
     return (size_t)n->C * (size_t)n->H * (size_t)n->W;
 }
 
-static int bench_init(struct bench *b, const struct model *m, int batch, enum engine_mode mode, struct err *e)
+struct manner {
+    enum engine_mode mode;
+    enum dtype type;
+    bool steps; /* are printed */
+};
+
+static int bench_init(struct bench *b, const struct model *m, int batch, const struct manner *how, struct err *e)
 {
     const struct graph *g = &m->graph;
-    int rc = engine_new(&b->eng, g, &m->weights, batch, mode, NULL, 0, e);
+    int rc = engine_new(&b->eng, g, &m->weights, batch, how->mode, how->type, NULL, 0, e);
     if (rc == 0)
         rc = engine_run_new(&b->run, b->eng, e);
     if (rc < 0)
@@ -108,22 +114,35 @@ static void print_steps(const struct bench *b)
     }
 }
 
-static int time_batch(const struct model *m, int batch, enum engine_mode mode, double seconds, bool steps,
-                      struct err *e)
+static int time_batch(const struct model *m, int batch, const struct manner *how, double seconds, struct err *e)
 {
     struct bench b = {0};
     struct rate rate = {0}, timed;
-    int rc = bench_init(&b, m, batch, mode, e);
+    int rc = bench_init(&b, m, batch, how, e);
     if (rc == 0)
         rc = measure(&b, seconds, false, &rate, e);
     if (rc == 0)
         rc = measure(&b, seconds / 4, true, &timed, e);
     if (rc == 0)
         printf("%d %.1f %.1f %.3f\n", batch, rate.wall, rate.cpu, conv_share(&b));
-    if (rc == 0 && steps)
+    if (rc == 0 && how->steps)
         print_steps(&b);
     bench_release(&b);
     return rc;
+}
+
+/* Whether `word` is one of those before FILE. */
+static bool take(const char *word, struct manner *how)
+{
+    if (!strcmp(word, "steps"))
+        how->steps = true;
+    else if (!strcmp(word, "stats"))
+        how->mode = ENGINE_BATCH;
+    else if (!strcmp(word, "bf16"))
+        how->type = DTYPE_BF16;
+    else
+        return false;
+    return true;
 }
 
 int main(int argc, char **argv)
@@ -131,15 +150,12 @@ int main(int argc, char **argv)
     struct model m;
     struct pool *one;
     struct err e;
-    bool steps = false;
-    enum engine_mode mode = ENGINE_INFER;
+    struct manner how = {0};
     int at = 1, rc;
-    for (; at < argc && (!strcmp(argv[at], "steps") || !strcmp(argv[at], "stats")); at++) {
-        steps |= !strcmp(argv[at], "steps");
-        mode = !strcmp(argv[at], "stats") ? ENGINE_BATCH : mode;
-    }
+    while (at < argc && take(argv[at], &how))
+        at++;
     if (argc - at < 3) {
-        fprintf(stderr, "usage: infer [steps] [stats] FILE.onnx SECONDS BATCH...\n");
+        fprintf(stderr, "usage: infer [steps] [stats] [bf16] FILE.onnx SECONDS BATCH...\n");
         return 2;
     }
     rc = pool_new(&one, 1, &e); /* one thread for OpenMP and BLAS */
@@ -150,7 +166,7 @@ int main(int argc, char **argv)
     double seconds = strtod(argv[at + 1], NULL);
     for (int i = at + 2; rc == 0 && i < argc; i++) {
         int batch = atoi(argv[i]);
-        rc = time_batch(&m, batch > 0 ? batch : engine_best_batch(&m.graph), mode, seconds, steps, &e);
+        rc = time_batch(&m, batch > 0 ? batch : engine_best_batch(&m.graph), &how, seconds, &e);
     }
     if (rc < 0)
         fprintf(stderr, "infer: %s\n", e.text);
