@@ -33,7 +33,8 @@ check-layers:
 FUZZ_NAMES := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 FUZZ_BINS  := $(patsubst %,build/fuzz/%,$(FUZZ_NAMES))
 FUZZ_SRC   := $(wildcard common/*/*.c) $(PROTO) $(SPEC) \
-              $(wildcard coordinator/http/submit.c) $(addprefix worker/compress/,profile_file.c gram_list.c stats_list.c) worker/train/checkpoint.c \
+              $(wildcard coordinator/http/submit.c) $(addprefix worker/compress/,profile_file.c gram_list.c stats_list.c) \
+              worker/train/checkpoint.c \
               build/release/gen/onnx/onnx.pb-c.c
 FUZZ_FLAGS := -std=c11 -D_GNU_SOURCE -I. -Ibuild/release/gen -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
 build/fuzz/%: tests/fuzz/%.c $(FUZZ_SRC) $(HEADERS)

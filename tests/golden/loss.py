@@ -1,7 +1,7 @@
 """Makes loss.txt: training losses and their gradients by PyTorch, in double. First line: N, K; then the logits, the
 teacher's logits and the labels; then for each case a line `smoothing kind weight temperature alpha beta`, a line
-`total labels teacher` and the gradient with respect to the logits. Decoupled distillation is written out after Zhao et
-al. 2022, equations 3 to 7: b = (p_t, 1 - p_t), p^ = p without the target, renormalised."""
+`total labels teacher` and the gradient with respect to the logits. Decoupled distillation is written out after Zhao
+et al. 2022, equations 3 to 7: b = (p_t, 1 - p_t), p^ = p without the target, renormalised."""
 import torch
 import torch.nn.functional as F
 
@@ -47,8 +47,12 @@ with open("loss.txt", "w") as f:
     print(*labels.tolist(), file=f)
     for s, kind, weight, T, alpha, beta in cases:
         ce = F.cross_entropy(logits, labels, label_smoothing=s)
-        other = {"none": lambda: torch.zeros(()).double(), "kl": lambda: kl(logits, teacher, T),
-                 "mse": lambda: F.mse_loss(logits, teacher), "dkd": lambda: dkd(logits, teacher, T, alpha, beta)}[kind]()
+        other = {
+            "none": lambda: torch.zeros(()).double(),
+            "kl": lambda: kl(logits, teacher, T),
+            "mse": lambda: F.mse_loss(logits, teacher),
+            "dkd": lambda: dkd(logits, teacher, T, alpha, beta),
+        }[kind]()
         total = {"none": ce, "dkd": ce + weight * other}.get(kind, (1 - weight) * ce + weight * other)
         print(s, kind, weight, T, alpha, beta, file=f)
         print(line(torch.stack([total, ce, other])), file=f)

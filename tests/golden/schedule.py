@@ -1,5 +1,5 @@
-"""Makes schedule.txt: rates of PyTorch's schedulers, set at each step. For each case a line `schedule lr warmup drop
-n_drops drop_at... steps per_epoch`, then the rates."""
+"""Makes schedule.txt: rates of PyTorch's schedulers, set at each step. For each case a line
+`schedule lr warmup drop n_drops drop_at... steps per_epoch`, then the rates."""
 import torch
 from torch.optim import lr_scheduler as S
 

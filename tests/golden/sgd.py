@@ -1,7 +1,7 @@
-"""Makes sgd.txt: trajectories of torch.optim.SGD over a convolution without a bias, a BN and a Gemm, where weight decay
-is on the two weights alone or on all. First line: cases, steps, floats of conv, of BN's scale (as of its shift), of
-gemm's w, of its b; then the start; then for each case a line `nesterov momentum decay decay_all lr` and for each step
-the gradients, then the parameters after it, all in that order."""
+"""Makes sgd.txt: trajectories of torch.optim.SGD over a convolution without a bias, a BN and a Gemm, where weight
+decay is on the two weights alone or on all. First line: cases, steps, floats of conv, of BN's scale (as of its
+shift), of gemm's w, of its b; then the start; then for each case a line `nesterov momentum decay decay_all lr` and
+for each step the gradients, then the parameters after it, all in that order."""
 import torch
 
 torch.manual_seed(5)
@@ -21,8 +21,8 @@ with open("sgd.txt", "w") as f:
     for nesterov, momentum, decay, decay_all, lr in cases:
         params = [torch.nn.Parameter(t.clone()) for t in start]
         weights, others = [params[0], params[3]], [params[1], params[2], params[4]]
-        sgd = torch.optim.SGD([{"params": weights}, {"params": others, "weight_decay": decay if decay_all else 0}], lr=lr,
-                              momentum=momentum, nesterov=bool(nesterov), weight_decay=decay)
+        groups = [{"params": weights}, {"params": others, "weight_decay": decay if decay_all else 0}]
+        sgd = torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=bool(nesterov), weight_decay=decay)
         print(nesterov, momentum, decay, decay_all, lr, file=f)
         for i in range(steps):
             if i == 3:  # the rate changes on the way

@@ -4,10 +4,9 @@ cd "$(dirname "$0")/../.." && . tests/integration/lib.sh
 
 epochs=8
 model
-# One budget, one finalist; widths of 16 are trained fastest.
+# One budget, one finalist.
 spec 500 200 4 | sed 's/^budgets:.*/budgets: {flops: [0.5]}/; /^finish:/d' >"$tmp/spec.yaml"
 cat >>"$tmp/spec.yaml" <<END
-cut: {round_to: 16}
 finish: {top: 1, epochs: $epochs, lr: 0.02, distill: {temperature: 4, weight: 0.5}}
 END
 
@@ -44,6 +43,14 @@ curve() { sql "select episode, epoch, lr, loss, top1 from espalier.curves where 
 attempts() { # ID KIND EPISODE
     sql "select string_agg(outcome::text, ', ' order by attempt) from espalier.attempts
           where search = $1 and kind::text = '$2' and episode = $3"
+}
+# job [OPTION]...: begins a training job in the background, $job, with the number $id
+job() {
+    rm -f "$tmp/job.out"
+    e train "$tmp/train.yaml" --job -o "$tmp/job.onnx" "$@" >"$tmp/job.out" 2>"$tmp/job.err" &
+    job=$!
+    await 20 test -s "$tmp/job.out" || fail "train --job prints no id: $(cat "$tmp/job.err")"
+    id=$(head -n 1 "$tmp/job.out")
 }
 
 up --workers 1
@@ -91,10 +98,7 @@ equal "the finalist after all were killed" "$whole" "$(finals "$id")"
 equal "its curve" "$points" "$(curve "$id")"
 
 say "a training job"
-e train "$tmp/train.yaml" --job -o "$tmp/job.onnx" >"$tmp/job.out" 2>"$tmp/job.err" &
-job=$!
-await 20 test -s "$tmp/job.out" || fail "train --job prints no id: $(cat "$tmp/job.err")"
-id=$(head -n 1 "$tmp/job.out")
+job
 kill_at "$id" 3 worker-1
 url=$(cat "$dir/run/http")
 equal "its model meanwhile" 409 "$(curl -sS -m 5 -o "$tmp/answer" -w '%{http_code}' "$url/v1/searches/$id/model")"
@@ -115,19 +119,19 @@ score=$(espalier score "$tmp/job.onnx" --data synthetic --mean 127.5 --std 54 --
 equal "score of its file" "$(sql "select format('{\"n\": %s, \"top1\": %s, \"top5\": %s', n, top1, top5) from espalier.trainings where search = $id")" \
     "${score%%, \"loss\"*}"
 
-say "pause, resume, cancel"
-e train "$tmp/train.yaml" --job -o "$tmp/job.onnx" --set train.epochs=500 >"$tmp/job.out" 2>"$tmp/job.err" &
-job=$!
-await 20 test -s "$tmp/job.out" || fail "train --job prints no id: $(cat "$tmp/job.err")"
-id=$(head -n 1 "$tmp/job.out")
+say "a pause in the last epoch, and a cancel"
+job --set train.epochs=2
 await 60 at_epoch "$id" 1 || fail "training $id doesn't begin"
-e search pause "$id" >/dev/null
+equal "pause" "search $id is paused" "$(e search pause "$id")"
 handed_back() { [ "$(attempts "$id" train -1)" = "handed back" ]; }
 await 60 handed_back || fail "the pause doesn't stop the training: $(attempts "$id" train -1)"
-at=$(epoch "$id")
+equal "epoch in which it stopped" 2 "$(epoch "$id")"
 e search resume "$id" >/dev/null
-await 60 at_epoch "$id" $((at + 1)) || fail "training $id doesn't go on after the pause"
-equal "points of the curve" "$(epoch "$id")" "$(sql "select count(*) from espalier.curves where search = $id")"
+wait $job || fail "train --job after a pause: $(cat "$tmp/job.err")"
+equal "attempts" "handed back, done" "$(attempts "$id" train -1)"
+equal "points of the curve" 2 "$(sql "select count(*) from espalier.curves where search = $id")"
+job --set train.epochs=500
+await 60 at_epoch "$id" 1 || fail "training $id doesn't begin"
 e search cancel "$id" >/dev/null
 wait $job && fail "train --job of a cancelled training succeeded"
 equal "checkpoints that are left" 0 "$(sql "select count(*) from espalier.checkpoints")"

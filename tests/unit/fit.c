@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "tests/unit/nets.h"
 #include "worker/train/fit.h"
@@ -97,7 +96,7 @@ static void trial_init(struct trial *t, int threads)
 {
     struct err e;
     *t = (struct trial){0};
-    model_init(&t->m, 8, 1);
+    model_init(&t->m, 12, 1);
     t->d = synthetic;
     t->set = (struct scored_set){&t->d, NULL, IMAGES, mean, std};
     ck_assert_int_eq(pool_new(&t->pool, threads, &e), 0);
@@ -219,7 +218,7 @@ static void set_way(struct trial *t, struct model *teacher, const struct way *c)
     t->how.cutout = c->pad;
     if (c->kind == DISTILL_NONE)
         return;
-    model_init(teacher, 12, 2);
+    model_init(teacher, 20, 2);
     t->work.teacher = teacher;
 }
 
@@ -491,7 +490,7 @@ START_TEST(distils)
     struct trial t;
     struct model teacher;
     trial_init(&t, 2);
-    model_init(&teacher, 12, 2);
+    model_init(&teacher, 20, 2);
     for (size_t k = 0; k < teacher.weights.of[teacher.graph.output].n_w; k++)
         teacher.weights.of[teacher.graph.output].w[k] *= 4; /* one with opinions */
     t.work.teacher = &teacher;

@@ -19,6 +19,8 @@ struct shape {
 
 static const struct shape shapes[] = {
     {2, 16, 8, 8, 16, 1, SQUARE(3, 1, 1), false},
+    {2, 8, 6, 6, 16, 1, SQUARE(3, 1, 1), false},
+    {2, 16, 6, 6, 8, 1, SQUARE(3, 1, 1), false},
     {2, 32, 6, 9, 16, 1, SQUARE(3, 1, 1), false},
     {2, 16, 7, 7, 32, 1, SQUARE(3, 2, 1), false},
     {3, 3, 9, 9, 16, 1, SQUARE(3, 1, 1), false},

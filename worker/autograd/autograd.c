@@ -7,7 +7,9 @@
 #include "common/base/mem.h"
 #include "worker/autograd/tape.h"
 
-#define PART_BYTES ((int64_t)1536 << 10) /* of a part's largest value: some of them fit into a core's cache */
+/* Numbers in a part's largest value: small enough that some of them stay near the core, large enough that a kernel's
+ * call is worth its while. Winograd's would like twice as much (8% of a ResNet-56's fp32 step), but then fewer threads have work. */
+#define PART_NUMBERS ((int64_t)384 << 10)
 #define MOST_PARTS 16
 
 struct autograd {
@@ -21,18 +23,18 @@ struct autograd {
 
 /* Images in a part: a divisor of the batch; of those that make 2 ... MOST_PARTS parts, the one nearest below the
  * size that is aimed at, or the smallest. */
-static int images_of(const struct graph *g, int batch, enum dtype type)
+static int images_of(const struct graph *g, int batch)
 {
     int64_t largest = 1;
     int best = batch;
     for (int i = 0; i < g->n; i++) {
-        int64_t bytes = (int64_t)g->nodes[i].C * g->nodes[i].H * g->nodes[i].W * (int64_t)dtype_bytes(type);
-        largest = bytes > largest ? bytes : largest;
+        int64_t numbers = (int64_t)g->nodes[i].C * g->nodes[i].H * g->nodes[i].W;
+        largest = numbers > largest ? numbers : largest;
     }
     for (int parts = 2; parts <= MOST_PARTS && parts <= batch; parts++) {
         if (batch % parts)
             continue;
-        if (best == batch || best * largest > PART_BYTES)
+        if (best == batch || best * largest > PART_NUMBERS)
             best = batch / parts;
     }
     return best;
@@ -59,7 +61,7 @@ int autograd_new(struct autograd **out, const struct graph *g, int batch, enum d
     ag->pool = pool;
     ag->nodes = g->n;
     p->batch = batch;
-    p->images = images_of(g, batch, type);
+    p->images = images_of(g, batch);
     p->parts = batch / p->images;
     int rc = backend_new(&p->be, e);
     if (rc == 0)

@@ -124,6 +124,8 @@ static dnnl_memory_desc_t conv_image(const struct layout *l, const struct layout
         return md_layout(l);
     if (!ambiguous(other) && other->lanes > 1)
         order = other->lanes == other->C ? ORDER_LAST : ORDER_BLOCKED;
+    if (ambiguous(other) && l->lanes > 1 && other->lanes > 1 && l->lanes != other->lanes)
+        order = ORDER_LAST;
     if (l->lanes == 1 && order == ORDER_BLOCKED)
         order = ORDER_PLAIN;
     return md_image(l->N, l->C, l->H, l->W, l->type, order, l->lanes);

@@ -1,6 +1,7 @@
 /*
  * teacher - the logits of a trained network for a student's batches: computed once per image (and once more for its
- * mirror image) where augmentation allows it, else for each batch as the student sees it.
+ * mirror image) where augmentation allows it and they fit into a gigabyte, else for each batch as the student sees
+ * it. Numbers are the same either way.
  */
 #ifndef WORKER_TRAIN_TEACHER_H
 #define WORKER_TRAIN_TEACHER_H
