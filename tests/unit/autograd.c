@@ -173,13 +173,26 @@ static const struct row {
     void (*build)(struct net *n);
     int N;
 } table[] = {
-    {"odd widths", odd_widths, 4},   {"residual 1x1", residual_1x1, 4}, {"strides", strides, 4},
-    {"dilated", dilated, 4},         {"grouped", grouped, 4},           {"depthwise", depthwise, 4},
-    {"concats", concats, 4},         {"option A", option_a, 4},         {"slices", slices, 4},
-    {"max pools", max_pools, 4},     {"mean pools", mean_pools, 4},     {"clips", clips, 4},
-    {"readers", readers, 4},         {"projection", projection, 4},     {"norms", norms, 6},
-    {"hidden layers", hidden_layers, 7}, {"wide", wide, 6},             {"no norms", no_norms, 5},
-    {"one image", odd_widths, 1},    {"dead ends", dead_ends, 4},
+    {"odd widths", odd_widths, 4},
+    {"residual 1x1", residual_1x1, 4},
+    {"strides", strides, 4},
+    {"dilated", dilated, 4},
+    {"grouped", grouped, 4},
+    {"depthwise", depthwise, 4},
+    {"concats", concats, 4},
+    {"option A", option_a, 4},
+    {"slices", slices, 4},
+    {"max pools", max_pools, 4},
+    {"mean pools", mean_pools, 4},
+    {"clips", clips, 4},
+    {"readers", readers, 4},
+    {"projection", projection, 4},
+    {"norms", norms, 6},
+    {"hidden layers", hidden_layers, 7},
+    {"wide", wide, 6},
+    {"no norms", no_norms, 5},
+    {"one image", odd_widths, 1},
+    {"dead ends", dead_ends, 4},
 };
 
 START_TEST(gradients)
@@ -194,12 +207,95 @@ START_TEST(gradients)
 }
 END_TEST
 
+/* ---- the rest of the contract ---- */
+
+static void refused(struct net *n, int batch, enum err_code code, const char *text)
+{
+    struct autograd *ag;
+    struct pool *pool;
+    struct err e;
+    must(pool_new(&pool, 1, &e), &e);
+    ck_assert_int_eq(autograd_new(&ag, &n->m.graph, batch, DTYPE_F32, pool, &e), code);
+    ck_assert_msg(strstr(e.text, text) != NULL, "\"%s\" doesn't say \"%s\"", e.text, text);
+    pool_free(pool);
+    model_release(&n->m);
+}
+
+START_TEST(refusals)
+{
+    struct net n;
+    net_init(&n, 1, "inner softmax");
+    gemm(&n, unary(&n, OP_SOFTMAX, gemm(&n, unary(&n, OP_FLATTEN, input(&n, 3, 4, 4)), 6, true)), 5, true);
+    refused(&n, 4, ERR_UNSUPPORTED, "Softmax n3");
+    net_init(&n, 1, "pixels");
+    conv(&n, input(&n, 3, 4, 4), 5, 3, 1);
+    refused(&n, 4, ERR_UNSUPPORTED, "5x4x4");
+    net_init(&n, 1, "no images");
+    tail(&n, conv(&n, input(&n, 3, 4, 4), 5, 3, 1), 5);
+    refused(&n, 0, ERR_INVALID, "0 images");
+}
+END_TEST
+
+START_TEST(order_of_calls)
+{
+    struct net n;
+    struct trial t;
+    struct autograd *ag;
+    struct pool *pool;
+    struct err e;
+    int64_t total, conv;
+    net_init(&n, 1, "order");
+    wide(&n);
+    draw_weights(&n);
+    trial_new(&t, &n, 4, DTYPE_F32, 1);
+    must(pool_new(&pool, 2, &e), &e);
+    must(autograd_new(&ag, &n.m.graph, 4, DTYPE_F32, pool, &e), &e);
+    must(autograd_load(ag, &n.m.weights, &e), &e);
+    ck_assert_int_eq(autograd_backward(ag, t.dlogits, &t.grad, &e), ERR_STATE);
+    autograd_timing(ag, true, &total, &conv);
+    must(autograd_forward(ag, t.x, t.logits, &e), &e);
+    must(autograd_backward(ag, t.dlogits, &t.grad, &e), &e);
+    ck_assert_int_eq(autograd_backward(ag, t.dlogits, &t.grad, &e), ERR_STATE);
+    autograd_timing(ag, false, &total, &conv);
+    ck_assert_int_gt(conv, 0);
+    ck_assert_int_gt(total, conv);
+    must(autograd_forward(ag, t.x, t.logits, &e), &e);
+    autograd_timing(ag, false, &total, &conv);
+    ck_assert_int_eq(conv, 0);
+    autograd_free(ag);
+    pool_free(pool);
+    trial_release(&t);
+    model_release(&n.m);
+}
+END_TEST
+
+/* A NaN anywhere must come out: divergence is seen by the loss. */
+START_TEST(nans_survive)
+{
+    struct net n;
+    struct trial t;
+    net_init(&n, 1, "nan");
+    depthwise(&n);
+    draw_weights(&n);
+    trial_new(&t, &n, 4, _i ? DTYPE_BF16 : DTYPE_F32, 1);
+    memset(&n.m.weights.of[2].w[1], 0xff, sizeof(float)); /* a BN's scale, as an odd NaN */
+    trial_run(&t, &n);
+    for (size_t i = 0; i < t.n_logits; i++)
+        ck_assert(isnan(t.logits[i]));
+    trial_release(&t);
+    model_release(&n.m);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("autograd");
     TCase *t = tcase_create("autograd");
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, gradients, 0, (int)(sizeof table / sizeof *table));
+    tcase_add_test(t, refusals);
+    tcase_add_test(t, order_of_calls);
+    tcase_add_loop_test(t, nans_survive, 0, 2);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

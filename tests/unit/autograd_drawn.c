@@ -145,8 +145,9 @@ static double cosine(const float *a, const float *b, size_t n)
     return ab / sqrt(aa * bb);
 }
 
-/* A rounded activation that changes its sign changes gradients by all they are, so directions drift apart with depth: from 0.999
- * at the last layers to 0.94 at the first; PyTorch's autocast does as much (0.89 to 0.97 at the first layers). */
+/* A rounded activation that changes its sign changes gradients by all they are, so directions drift apart with
+ * depth: from 0.999 at the last layers to 0.94 at the first; PyTorch's autocast does as much (0.89 to 0.97 at the
+ * first layers). */
 START_TEST(half_as_wide)
 {
     struct net n;

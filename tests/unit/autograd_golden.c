@@ -150,8 +150,8 @@ static void compare_array(FILE *f, const char *name, const float *w, size_t n)
     }
     got[0] = sqrt(got[0]);
     for (int k = 0; k < 3; k++)
-        ck_assert_msg(fabs(got[k] - want[k]) <= 1e-3 * want[0], "%s: number %d of %zu weights is %g, not %g", name, k,
-                      n, got[k], want[k]);
+        ck_assert_msg(fabs(got[k] - want[k]) <= 1e-3 * want[0], "%s: number %d of %zu weights is %g, not %g", name,
+                      k, n, got[k], want[k]);
 }
 
 static void compare_course(FILE *f, const char *name, void (*build)(struct net *n))

@@ -1,6 +1,6 @@
 /*
- * autograd_net - a training pass over a small net, and its gradients against differences of the naive twin's loss in
- * double. The loss is a fixed random mix of the logits, so its own gradient is exact.
+ * autograd_net - a training pass over a small net, and its gradients against differences of the naive twin's loss
+ * in double. The loss is a fixed random mix of the logits, so its own gradient is exact.
  */
 #ifndef TESTS_UNIT_AUTOGRAD_NET_H
 #define TESTS_UNIT_AUTOGRAD_NET_H
@@ -75,11 +75,11 @@ static inline double naive_loss(const struct net *n, const struct trial *t, stru
 }
 
 /*
- * Moves p (n) by +-size each, at random, both ways: what the gradient says of the loss, and what happens. Returns how
- * far apart they are, in units of what is allowed.
+ * Moves p (n) by +-size each, at random, both ways: what the gradient says of the loss, and what happens. Returns
+ * how far apart they are, in units of what is allowed.
  */
-static inline double direction_error(struct net *n, const struct trial *t, float *p, const float *grad, size_t count,
-                                     double size, double scale)
+static inline double direction_error(struct net *n, const struct trial *t, float *p, const float *grad,
+                                     size_t count, double size, double scale)
 {
     double said = 0, norm = 0;
     float *was = xcalloc(count, sizeof *was), *up = xcalloc(count, sizeof *up);
@@ -100,8 +100,8 @@ static inline double direction_error(struct net *n, const struct trial *t, float
 }
 
 /* A step that takes some activation over its kink says little: then smaller ones are tried. */
-static inline void compare_direction(struct net *n, const struct trial *t, float *p, const float *grad, size_t count,
-                                     double scale, const char *what)
+static inline void compare_direction(struct net *n, const struct trial *t, float *p, const float *grad,
+                                     size_t count, double scale, const char *what)
 {
     double size = 0, off = 0;
     for (size_t i = 0; i < count; i++)
@@ -121,10 +121,10 @@ static inline void compare_batch(const struct trial *t, const struct naive *v, c
     double count = (double)t->N * y->H * y->W;
     for (int c = 0; c < y->C; c++) {
         double sd = sqrt(v->var[node][c]), var = v->var[node][c] * count / fmax(count - 1, 1);
-        ck_assert_msg(fabs((double)p->mean[c] - v->mean[node][c]) <= 1e-4 * (sd + 1), "%s: mean %d of node %d: %g, %g",
-                      what, c, node, (double)p->mean[c], v->mean[node][c]);
-        ck_assert_msg(fabs((double)p->var[c] - var) <= 1e-4 * (var + 1e-3), "%s: variance %d of node %d: %g, not %g",
-                      what, c, node, (double)p->var[c], var);
+        ck_assert_msg(fabs((double)p->mean[c] - v->mean[node][c]) <= 1e-4 * (sd + 1),
+                      "%s: mean %d of node %d: %g, %g", what, c, node, (double)p->mean[c], v->mean[node][c]);
+        ck_assert_msg(fabs((double)p->var[c] - var) <= 1e-4 * (var + 1e-3),
+                      "%s: variance %d of node %d: %g, not %g", what, c, node, (double)p->var[c], var);
     }
 }
 

@@ -7,10 +7,10 @@
 #include "common/base/mem.h"
 #include "worker/autograd/tape.h"
 
-/* Numbers in a part's largest value: small enough that some of them stay near the core, large enough that a kernel's
- * call is worth its while. Winograd's would like twice as much (8% of a ResNet-56's fp32 step), but then fewer threads have work. */
-#define PART_NUMBERS ((int64_t)384 << 10)
-#define MOST_PARTS 16
+/* Numbers in a part's largest value: small enough that some of them stay near the core, large enough that a
+ * kernel's call is worth its while (Winograd's most of all: half the size costs 8% of a ResNet-56's fp32 step). */
+#define PART_NUMBERS ((int64_t)768 << 10)
+#define MOST_PARTS   16
 
 struct autograd {
     struct program program;
@@ -64,6 +64,8 @@ int autograd_new(struct autograd **out, const struct graph *g, int batch, enum d
     p->images = images_of(g, batch);
     p->parts = batch / p->images;
     int rc = backend_new(&p->be, e);
+    if (rc == 0)
+        rc = backend_require(p->be, type, e);
     if (rc == 0)
         rc = tape_record(p, g, type, e);
     if (rc == 0)

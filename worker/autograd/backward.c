@@ -1,6 +1,6 @@
 /*
- * What each kind of node does in the backward pass: takes the contributions to its value's gradient, and contributes
- * to its inputs' gradients and its own weights'.
+ * What each kind of node does in the backward pass: takes the contributions to its value's gradient, and
+ * contributes to its inputs' gradients and its own weights'.
  */
 #include "worker/autograd/region.h"
 #include "worker/autograd/tape.h"
@@ -92,8 +92,8 @@ static int arrive(struct tape *t, const struct blend *b, struct arrival *a, stru
     bool out = a->n == 2 || (clamps && !a->mask);
     if (out && (a->g = tape_over(t, a->grads, a->n, &y->l, e)) < 0)
         return a->g;
-    struct deed *d = norm ? elem_deed(t, b, DEED_SUMS, sums_kind(b, a->n))
-                          : elem_deed(t, b, DEED_ELEM, plain_kind(b, a->n));
+    struct deed *d =
+        norm ? elem_deed(t, b, DEED_SUMS, sums_kind(b, a->n)) : elem_deed(t, b, DEED_ELEM, plain_kind(b, a->n));
     for (int k = 0; k < a->n; k++)
         d->in[k] = a->grads[k];
     if (norm) {

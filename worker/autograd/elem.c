@@ -2,8 +2,8 @@
  * One driver walks over a value in tiles of some rows of FLAT_BLOCK numbers; kernels do a tile. Rows are a period
  * apart. A kernel is one inline function with everything that varies as a constant argument.
  *
- * Kernels take 16 columns of each quarter of a row at once. In bf16 a quarter is every second number of 32: of a word
- * of two numbers one is a shift away from fp32 and the other a mask, and nothing crosses lanes (flat_place).
+ * Kernels take 16 columns of each quarter of a row at once. In bf16 a quarter is every second number of 32: of a
+ * word of two numbers one is a shift away from fp32 and the other a mask, and nothing crosses lanes (flat_place).
  */
 #include "worker/autograd/elem.h"
 
@@ -57,7 +57,8 @@ ALWAYS struct two get(const void *p, size_t i, size_t half, size_t k, enum dtype
     return v;
 }
 
-/* To nearest even. NaNs come from bf16 or from arithmetic, or flat_expand made them such: none turns into a number. */
+/* To nearest even. NaNs come from bf16 or from arithmetic, or flat_expand made them such: none turns into a number.
+ */
 ALWAYS uint32_t rounded(float v)
 {
     uint32_t bits;
@@ -287,13 +288,13 @@ struct entry {
     }
 
 static const struct entry entries[ELEM_KINDS] = {
-    [ELEM_STATS] = ENTRY(stats, true),       [ELEM_BLEND] = ENTRY(blend, false),
-    [ELEM_BLEND_R] = ENTRY(blend_r, false),  [ELEM_BLEND_2] = ENTRY(blend_2, false),
-    [ELEM_SUMS] = ENTRY(sums, true),         [ELEM_SUMS_X] = ENTRY(sums_x, true),
-    [ELEM_SUMS_2] = ENTRY(sums_2, true),     [ELEM_SUMS_2X] = ENTRY(sums_2x, true),
-    [ELEM_SUMS_Y] = ENTRY(sums_y, true),     [ELEM_SUMS_2Y] = ENTRY(sums_2y, true),
-    [ELEM_MASK_Y] = ENTRY(mask_y, false),    [ELEM_ADD] = ENTRY(add, false),
-    [ELEM_ADD_Y] = ENTRY(add_y, false),      [ELEM_SLOPE] = ENTRY(slope, false),
+    [ELEM_STATS] = ENTRY(stats, true),      [ELEM_BLEND] = ENTRY(blend, false),
+    [ELEM_BLEND_R] = ENTRY(blend_r, false), [ELEM_BLEND_2] = ENTRY(blend_2, false),
+    [ELEM_SUMS] = ENTRY(sums, true),        [ELEM_SUMS_X] = ENTRY(sums_x, true),
+    [ELEM_SUMS_2] = ENTRY(sums_2, true),    [ELEM_SUMS_2X] = ENTRY(sums_2x, true),
+    [ELEM_SUMS_Y] = ENTRY(sums_y, true),    [ELEM_SUMS_2Y] = ENTRY(sums_2y, true),
+    [ELEM_MASK_Y] = ENTRY(mask_y, false),   [ELEM_ADD] = ENTRY(add, false),
+    [ELEM_ADD_Y] = ENTRY(add_y, false),     [ELEM_SLOPE] = ENTRY(slope, false),
     [ELEM_SLOPE_X] = ENTRY(slope_x, false),
 };
 
@@ -323,8 +324,7 @@ static struct elem moved(const struct elem *e, size_t at, size_t coef, enum dtyp
     return to;
 }
 
-WIDE
-static void flush(float *from, double *to, size_t n)
+WIDE static void flush(float *from, double *to, size_t n)
 {
 #pragma omp simd
     for (size_t i = 0; i < n; i++)

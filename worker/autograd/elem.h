@@ -1,6 +1,6 @@
 /*
- * elem - what is done to each number of a value on its own, a pass over memory each; fp32 or bf16 in memory, fp32 in
- * between. Channels' numbers are expanded (flat.h). In every pass `out` may be one of the inputs.
+ * elem - what is done to each number of a value on its own, a pass over memory each; fp32 or bf16 in memory, fp32
+ * in between. Channels' numbers are expanded (flat.h). In every pass `out` may be one of the inputs.
  *
  *   ELEM_STATS    sums of  t and t^2,  t = x - m                                x: in[0]
  *   ELEM_BLEND    out = clamp(affine(x))                affine(v) = v a + b, the first or the second set
@@ -47,9 +47,9 @@ struct elem {
     const float *a, *b;     /* affine */
     const float *a2, *b2;   /* affine2 */
     const float *A, *B, *D; /* slope */
-    float lo, hi;              /* of the clamp; inside: lo < v < hi */
-    double *sums[2];           /* (width), added to */
-    float *lent;               /* 2 * width floats, contents of no meaning; for sums */
+    float lo, hi;           /* of the clamp; inside: lo < v < hi */
+    double *sums[2];        /* (width), added to */
+    float *lent;            /* 2 * width floats, contents of no meaning; for sums */
 };
 
 void elem_run(enum elem_kind kind, const struct flat *f, const struct elem *e);

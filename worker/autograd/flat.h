@@ -1,7 +1,8 @@
 /*
  * flat - a value as a few runs of numbers in which the channels repeat: all pixels of a channels-last value are one
- * run, each panel of a blocked one is a run. The period is the least common multiple of the lanes and FLAT_BLOCK, so
- * that loops go by whole vectors whatever the number of channels; a number a channel is expanded to a whole period.
+ * run, each panel of a blocked one is a run. The period is the least common multiple of the lanes and FLAT_BLOCK,
+ * so that loops go by whole vectors whatever the number of channels; a number a channel is expanded to a whole
+ * period.
  */
 #ifndef WORKER_AUTOGRAD_FLAT_H
 #define WORKER_AUTOGRAD_FLAT_H
@@ -22,8 +23,8 @@ struct flat flat_of(const struct layout *l);
 
 size_t flat_width(const struct flat *f); /* numbers in an expanded array: panels * period */
 
-/* Where the i-th number of a row has its place in an expanded array. In bf16, of 32 numbers those at even places come
- * first, since two numbers share a word. */
+/* Where the i-th number of a row has its place in an expanded array. In bf16, of 32 numbers those at even places
+ * come first, since two numbers share a word. */
 size_t flat_place(size_t i, enum dtype type);
 
 /* out (width) from one number a channel; lanes of padding get zero, any NaN becomes the usual one. */

@@ -41,14 +41,14 @@ static bool wants_winograd(const struct kernel_conv *c)
 {
     const struct window *w = &c->win;
     return c->x.type == DTYPE_F32 && c->x.lanes == 16 && c->groups == 1 && w->R == 3 && w->S == 3 &&
-           w->stride_h == 1 && w->stride_w == 1 && w->dil_h == 1 && w->dil_w == 1 &&
-           c->x.C >= WINOGRAD_CHANNELS && c->y.C >= WINOGRAD_CHANNELS && c->x.C % 16 == 0 && c->y.C % 16 == 0;
+           w->stride_h == 1 && w->stride_w == 1 && w->dil_h == 1 && w->dil_w == 1 && c->x.C >= WINOGRAD_CHANNELS &&
+           c->y.C >= WINOGRAD_CHANNELS && c->x.C % 16 == 0 && c->y.C % 16 == 0;
 }
 
 /*
- * A 1x1 convolution of a channels-last value is a matrix product. oneDNN's AMX convolutions are several times slower
- * backwards than its products where an image has few pixels (weights 2 to 10 times at 16x16 and below), and faster
- * above.
+ * A 1x1 convolution of a channels-last value is a matrix product. oneDNN's AMX convolutions are several times
+ * slower backwards than its products where an image has few pixels (weights 2 to 10 times at 16x16 and below), and
+ * faster above.
  */
 #define GEMM_PIXELS 256
 

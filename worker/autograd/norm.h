@@ -14,17 +14,17 @@ struct norm {
     int node;
     double eps;
     int parts;
-    double part_count, count; /* numbers of a channel in a part, in the batch */
-    struct flat flat;         /* of a part's x */
-    float *scale, *shift;     /* (C); shift is zero where the model has none */
-    float *m, *a, *b;         /* forward, expanded */
-    float *A, *B, *D;         /* backward, expanded: dx = A g + B x + D */
-    double *sums;             /* (parts)(2)(C) */
-    double *mean, *istd;      /* (C) */
-    float *d_scale, *d_shift; /* (C) gradients */
+    double part_count, count;      /* numbers of a channel in a part, in the batch */
+    struct flat flat;              /* of a part's x */
+    float *scale, *shift;          /* (C); shift is zero where the model has none */
+    float *m, *a, *b;              /* forward, expanded */
+    float *A, *B, *D;              /* backward, expanded: dx = A g + B x + D */
+    double *sums;                  /* (parts)(2)(C) */
+    double *mean, *istd;           /* (C) */
+    float *d_scale, *d_shift;      /* (C) gradients */
     float *batch_mean, *batch_var; /* (C), the variance unbiased */
     float *pivots;                 /* (parts)(C) that the statistics count from */
-    void *floats, *doubles;   /* all of the above, owned */
+    void *floats, *doubles;        /* all of the above, owned */
 };
 
 /* What a thread lends to the passes: elem's sums, doubles twice the width and twice C, and a pivot. */

@@ -112,8 +112,7 @@ int param_load(struct param *p, const struct params *from, struct err *e)
     return rc;
 }
 
-WIDE
-static void add_up(float *to, const float *from, size_t n)
+WIDE static void add_up(float *to, const float *from, size_t n)
 {
 #pragma omp simd
     for (size_t i = 0; i < n; i++)

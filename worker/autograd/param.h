@@ -9,16 +9,16 @@
 
 struct param {
     int node, parts;
-    size_t n_w, n_b;                 /* as weights.h has them */
+    size_t n_w, n_b;                         /* as weights.h has them */
     struct kernel *forward, *data, *weights; /* owned; data is NULL where nobody asks for dx */
-    void *w[2];                      /* for forward, for data */
-    void *dw;                        /* (parts), `dw_bytes` apart, fp32 in the kernel's order */
+    void *w[2];                              /* for forward, for data */
+    void *dw;                                /* (parts), `dw_bytes` apart, fp32 in the kernel's order */
     size_t dw_bytes;
-    float *bias;                     /* (K) */
-    float *db;                       /* (parts), `db_floats` apart */
+    float *bias; /* (K) */
+    float *db;   /* (parts), `db_floats` apart */
     size_t db_floats;
-    float *plain;                    /* on its way in or out */
-    struct kernel *packs[3];         /* plain -> w[0], plain -> w[1], dw -> plain */
+    float *plain;            /* on its way in or out */
+    struct kernel *packs[3]; /* plain -> w[0], plain -> w[1], dw -> plain */
     struct kernel_call *calls[3];
     void *scratch[3];
     size_t bytes;

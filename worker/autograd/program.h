@@ -7,8 +7,6 @@
 #ifndef WORKER_AUTOGRAD_PROGRAM_H
 #define WORKER_AUTOGRAD_PROGRAM_H
 
-#include <stdatomic.h>
-
 #include "worker/autograd/box.h"
 #include "worker/autograd/norm.h"
 #include "worker/autograd/param.h"
@@ -31,33 +29,33 @@ enum deed_kind {
 
 struct deed {
     enum deed_kind kind;
-    int node;                    /* that it is done for */
-    int in[ELEM_INPUTS], out;    /* buffers */
-    struct layout lx, ly;        /* MEAN, SPREAD: of the many pixels, of the one */
+    int node;                 /* that it is done for */
+    int in[ELEM_INPUTS], out; /* buffers */
+    struct layout lx, ly;     /* MEAN, SPREAD: of the many pixels, of the one */
     struct box box;
-    struct {                     /* ELEM, STATS, SUMS */
+    struct { /* ELEM, STATS, SUMS */
         enum elem_kind kind;
         struct flat flat;
-        struct norm *norm[2];    /* whose numbers it takes; NULL: a = 1, b = 0 */
+        struct norm *norm[2]; /* whose numbers it takes; NULL: a = 1, b = 0 */
         float lo, hi;
     } elem;
-    struct {                     /* KERNEL; its x, y, work are in[0], in[1], in[2] */
+    struct { /* KERNEL; its x, y, work are in[0], in[1], in[2] */
         const struct kernel *kernel;
-        struct kernel *own;      /* to be freed with the deed */
-        void *w, *b;             /* of the first part */
-        size_t w_step, b_step;   /* bytes from part to part */
+        struct kernel *own;    /* to be freed with the deed */
+        void *w, *b;           /* of the first part */
+        size_t w_step, b_step; /* bytes from part to part */
         bool conv;
         struct kernel_call **calls; /* (parts) */
     } prim;
     struct {
-        struct norm **norms;     /* owned list */
+        struct norm **norms; /* owned list */
         int n;
     } join;
 };
 
 struct program {
-    struct backend *be; /* owned */
-    struct team *team;  /* owned */
+    struct backend *be;       /* owned */
+    struct team *team;        /* owned */
     int batch, parts, images; /* images in a part */
     struct layout x, y;       /* a part's images and logits: plain fp32 */
     struct deed *deeds;

@@ -19,16 +19,14 @@ static int run_of(const struct layout *a, const struct layout *b, int c)
     return n < VEC ? n : VEC;
 }
 
-WIDE
-static void add_pixels(const char *x, enum dtype type, size_t n, size_t lanes, int run, float *s)
+WIDE static void add_pixels(const char *x, enum dtype type, size_t n, size_t lanes, int run, float *s)
 {
     for (size_t i = 0; i < n; i++)
         for (int k = 0; k < run; k++)
             s[k] += half_get(x, i * lanes + (size_t)k, type);
 }
 
-WIDE
-static void set_pixels(char *x, enum dtype type, size_t n, size_t lanes, int run, const float *v)
+WIDE static void set_pixels(char *x, enum dtype type, size_t n, size_t lanes, int run, const float *v)
 {
     for (size_t i = 0; i < n; i++)
         for (int k = 0; k < run; k++)

@@ -15,18 +15,18 @@ struct value {
     struct param *param; /* of a Conv or Gemm */
     int work;            /* of a max pooling: what its forward pass leaves */
     int n_grads, cap;
-    int *grads;          /* buffers with contributions to the gradient; plan's `owners` counts such entries */
+    int *grads; /* buffers with contributions to the gradient; plan's `owners` counts such entries */
 };
 
 struct tape {
     const struct graph *g;
     struct program *p;
     enum dtype type;
-    bool blocked;        /* fp32 values with pixels lie in panels, else channels last */
-    int output;          /* node whose value is the logits */
-    bool *live, *inner;  /* what the output depends on; what isn't the tail of its blend */
-    bool *wants;         /* the node's gradient is needed: some weights come before it, or are its own */
-    int *reads;          /* by live nodes, and by the output */
+    bool blocked;       /* fp32 values with pixels lie in panels, else channels last */
+    int output;         /* node whose value is the logits */
+    bool *live, *inner; /* what the output depends on; what isn't the tail of its blend */
+    bool *wants;        /* the node's gradient is needed: some weights come before it, or are its own */
+    int *reads;         /* by live nodes, and by the output */
     struct value *values;
     struct norm **pending;
     int n_pending, cap;
@@ -57,7 +57,8 @@ struct deed *tape_kernel(struct tape *t, int node, const struct kernel *k, struc
 
 /* Adds a contribution, if anybody wants the node's gradient. */
 void tape_contribute(struct tape *t, int node, int buffer);
-/* Brings the contributions down to `most` (1 or 2) by adding some up, and takes them off the node. Returns how many there are. */
+/* Brings the contributions down to `most` (1 or 2) by adding some up, and takes them off the node. Returns how many
+ * there are. */
 MUST_CHECK int tape_gather(struct tape *t, int node, int most, int grads[2], struct err *e);
 /* One of the n buffers if nobody else holds it, else a new one of this layout. */
 MUST_CHECK int tape_over(struct tape *t, const int *buffers, int n, const struct layout *l, struct err *e);

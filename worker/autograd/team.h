@@ -17,7 +17,8 @@ int team_size(const struct team *t);
 /* Calls fn for each rank 0 ... size-1, all at the same time; returns the first error that occurred. */
 MUST_CHECK int team_run(struct team *t, int (*fn)(void *arg, int rank, struct err *e), void *arg, struct err *e);
 
-/* From within fn: waits for the others; `once` runs on one thread in between. ERR_CANCELLED after somebody failed. */
+/* From within fn: waits for the others; `once` runs on one thread in between. ERR_CANCELLED after somebody failed.
+ */
 MUST_CHECK int team_meet(struct team *t, void (*once)(void *arg), void *arg, struct err *e);
 
 #endif

@@ -53,10 +53,10 @@ MUST_CHECK int fit_state_new(struct fit_state *st, struct model *m, struct err *
 void fit_state_release(struct fit_state *st);
 
 /*
- * Trains st->model from st->epoch on; nothing to do is fine. ERR_INVALID when the set, the batch or the teacher don't
- * suit the network. ERR_DIVERGED with the loss and the step when the loss isn't finite or its mean over FIT_WINDOW
- * steps exceeds three times the larger of its first step's and ln(classes). After an error the state is somewhere
- * within an epoch: whoever goes on begins with a checkpoint.
+ * Trains st->model from st->epoch on; nothing to do is fine. ERR_INVALID when the set, the batch or the teacher
+ * don't suit the network. ERR_DIVERGED with the step and the loss when the loss or, after an epoch, a weight isn't
+ * finite, or when the mean of the last FIT_WINDOW losses exceeds three times the larger of the first step's and
+ * ln(classes). After an error the state is somewhere within an epoch: whoever goes on begins with a checkpoint.
  */
 MUST_CHECK int fit(const struct fit_work *w, struct fit_state *st, struct err *e);
 

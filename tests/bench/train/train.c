@@ -1,8 +1,8 @@
 /*
- * train ARCHITECTURE BATCH THREADS fp32|bf16 SECONDS: whole training steps (weights in, forward pass, cross-entropy,
- * backward pass, SGD with Nesterov's momentum) on random 32x32 images. Prints the images a second of the median step,
- * by the clock and by the processor time of all threads, and the share of the steps that is spent in oneDNN's
- * convolution primitives.
+ * train ARCHITECTURE BATCH THREADS fp32|bf16 SECONDS: whole training steps (weights in, forward pass,
+ * cross-entropy, backward pass, SGD with Nesterov's momentum) on random 32x32 images. Prints the images a second of
+ * the median step, by the clock and by the processor time of all threads, and the share of the steps that is spent
+ * in oneDNN's convolution primitives.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,8 +69,8 @@ static int step(struct bench *b, struct err *e)
     loss_of(&b->training, b->logits, NULL, b->labels, b->batch, CLASSES, b->dlogits, &loss);
     rc = autograd_backward(b->ag, b->dlogits, &b->grad, e);
     return rc < 0 ? rc
-                  : sgd_step(&b->training, 0.01, &b->model.graph, &b->model.weights, &b->velocity, &b->grad, b->pool,
-                             e);
+                  : sgd_step(&b->training, 0.01, &b->model.graph, &b->model.weights, &b->velocity, &b->grad,
+                             b->pool, e);
 }
 
 static int64_t cpu_ns(void)
