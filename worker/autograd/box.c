@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "worker/autograd/half.h"
+#include "worker/engine/bf16.h"
 
 struct box box_all(const struct layout *x, const struct layout *y)
 {
@@ -39,7 +39,7 @@ static void copy_pixels(const struct box *b, char *y, const char *x, size_t y_st
     }
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < (size_t)run; k++)
-            half_put(y + i * sy, k, half_get(x + i * sx, k, tx), ty);
+            element_store(y + i * sy, k, element_load(x + i * sx, k, tx), ty);
 }
 
 static void copy_run(const struct box *b, char *y, const char *x, int image, int i, int run)

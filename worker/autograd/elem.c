@@ -10,7 +10,7 @@
 #include <math.h>
 
 #include "common/base/wide.h"
-#include "worker/autograd/half.h"
+#include "worker/engine/bf16.h"
 
 #define TILE  8192 /* numbers in a group of rows, which stay in the first cache while its columns are done */
 #define FLUSH 512  /* rows summed in fp32 before they go to the double sums */

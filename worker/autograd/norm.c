@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/mem.h"
-#include "worker/autograd/half.h"
+#include "worker/engine/bf16.h"
 
 #define EXPANDED 6 /* arrays of `width` floats */
 #define CHANNELS 6 /* arrays of C floats, and one more a part */
@@ -77,7 +77,7 @@ void norm_stats(struct norm *n, int part, const void *x, const struct norm_lent 
     double *mean = n->sums + (size_t)part * 2 * C, *m2 = mean + C;
     for (int c = 0; c < n->flat.C; c++) {
         size_t at = (size_t)(c / n->flat.lanes) * n->flat.length + (size_t)(c % n->flat.lanes);
-        first[c] = half_get(x, at, n->flat.type);
+        first[c] = element_load(x, at, n->flat.type);
         mean[c] = (double)first[c];
     }
     flat_expand(&n->flat, first, pivot);

@@ -5,7 +5,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "worker/autograd/half.h"
+#include "worker/engine/bf16.h"
 #include "worker/autograd/spread.h"
 
 #define HUGE_PAGE ((size_t)2 << 20)

@@ -1,7 +1,7 @@
 #include "worker/autograd/spread.h"
 
 #include "common/base/wide.h"
-#include "worker/autograd/half.h"
+#include "worker/engine/bf16.h"
 
 #define VEC 16 /* channels at a time */
 
@@ -23,14 +23,14 @@ WIDE static void add_pixels(const char *x, enum dtype type, size_t n, size_t lan
 {
     for (size_t i = 0; i < n; i++)
         for (int k = 0; k < run; k++)
-            s[k] += half_get(x, i * lanes + (size_t)k, type);
+            s[k] += element_load(x, i * lanes + (size_t)k, type);
 }
 
 WIDE static void set_pixels(char *x, enum dtype type, size_t n, size_t lanes, int run, const float *v)
 {
     for (size_t i = 0; i < n; i++)
         for (int k = 0; k < run; k++)
-            half_put(x, i * lanes + (size_t)k, v[k], type);
+            element_store(x, i * lanes + (size_t)k, v[k], type);
 }
 
 void spread_mean(const struct layout *lx, const void *x, const struct layout *ly, void *y)
@@ -50,7 +50,8 @@ void spread_mean(const struct layout *lx, const void *x, const struct layout *ly
                     total[k] += (double)s[k];
             }
             for (int k = 0; k < run; k++)
-                half_put(y, pixel(ly, image, c) + (size_t)k, (float)(total[k] / ((double)lx->H * lx->W)), ly->type);
+                element_store(y, pixel(ly, image, c) + (size_t)k, (float)(total[k] / ((double)lx->H * lx->W)),
+                              ly->type);
         }
     }
 }
@@ -65,7 +66,7 @@ void spread_back(const struct layout *lx, void *dx, const struct layout *ly, con
             float v[VEC];
             run = run_of(lx, ly, c);
             for (int k = 0; k < run; k++)
-                v[k] = half_get(dy, pixel(ly, image, c) + (size_t)k, ly->type) * share;
+                v[k] = element_load(dy, pixel(ly, image, c) + (size_t)k, ly->type) * share;
             set_pixels((char *)dx + pixel(lx, image, c) * dtype_bytes(lx->type), lx->type,
                        (size_t)lx->H * (size_t)lx->W, (size_t)lx->lanes, run, v);
         }
