@@ -2,24 +2,21 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "worker/bookmark.h"
+#include "worker/farewell.h"
 #include "worker/job.h"
 #include "worker/meter.h"
 #include "worker/options.h"
 
 #define RETRY_SCALE 0.25 /* of the learning rates, after a divergence */
-#define PATIENCE_NS (NS_PER_S / 10 * 6)
 
 static const char usage[] =
     "usage: espalier-worker train --model FILE.onnx -o OUT.onnx [options] <WORK\n"
@@ -200,66 +197,13 @@ static int look_for_checkpoint(struct trainer *t, struct err *e)
     return 0;
 }
 
-/* ---- stopping ---- */
-
-static volatile sig_atomic_t stopping;
-/* What is said at the end: one is shown, the other may be being written. */
-static char farewell[2][512];
-static volatile sig_atomic_t which_farewell;
-static volatile sig_atomic_t has_bar; /* on the line where the cursor is */
-
 static void prepare_farewell(const struct trainer *t)
 {
-    int next = !which_farewell;
-    size_t room = sizeof(farewell[next]);
     if (t->epoch)
-        snprintf(farewell[next], room,
-                 "espalier-worker train: stopped; the same command goes on after epoch %d (\"%.300s\")\n", t->epoch,
-                 t->checkpoint);
+        farewell_prepare("espalier-worker train: stopped; the same command goes on after epoch %d (\"%.300s\")\n",
+                         t->epoch, t->checkpoint);
     else
-        snprintf(farewell[next], room, "espalier-worker train: stopped before the end of the first epoch\n");
-    which_farewell = next;
-}
-
-static void say_farewell(void)
-{
-    const char *s = farewell[which_farewell];
-    (void)!write(STDERR_FILENO, s, strlen(s));
-}
-
-/* A step that takes too long isn't waited for: all that matters is on disk. */
-static void on_alarm(int sig)
-{
-    (void)sig;
-    if (has_bar)
-        (void)!write(STDOUT_FILENO, "\n", 1);
-    say_farewell();
-    _exit(1);
-}
-
-static timer_t patience;
-
-static void on_stop(int sig)
-{
-    int was = errno;
-    if (stopping)
-        on_alarm(sig);
-    stopping = 1;
-    struct itimerspec soon = {.it_value = {.tv_nsec = PATIENCE_NS}};
-    timer_settime(patience, 0, &soon, NULL);
-    errno = was;
-}
-
-static int catch_stop(struct err *e)
-{
-    struct sigaction stop = {.sa_handler = on_stop, .sa_flags = SA_RESTART}, alarmed = {.sa_handler = on_alarm};
-    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
-    if (timer_create(CLOCK_MONOTONIC, &event, &patience) < 0)
-        return err_set(e, ERR_IO, "could not make a timer: %s", strerror(errno));
-    sigaction(SIGALRM, &alarmed, NULL);
-    sigaction(SIGTERM, &stop, NULL);
-    sigaction(SIGINT, &stop, NULL);
-    return 0;
+        farewell_prepare("espalier-worker train: stopped before the end of the first epoch\n");
 }
 
 /* ---- what the job asks for ---- */
@@ -317,7 +261,7 @@ static int host_progress(void *arg, const char *stage, uint64_t done, uint64_t t
     struct trainer *t = arg;
     if (strcmp(stage, "train") == 0)
         meter_progress(&t->meter, done, total);
-    return stopping ? err_set(e, ERR_CANCELLED, "stopped in %s", stage) : 0;
+    return farewell_due() ? err_set(e, ERR_CANCELLED, "stopped in %s", stage) : 0;
 }
 
 static void host_point(void *arg, const struct fit_point *so_far)
@@ -355,7 +299,7 @@ static int run_once(struct trainer *t, struct worker_state *st, struct msg_resul
                                   .checkpoint = host_checkpoint,
                                   .point = host_point};
     meter_init(&t->meter, t->quiet ? NULL : stdout, t->work.u.work.recipe.finish.epochs);
-    has_bar = t->meter.bar;
+    farewell_bar(t->meter.bar);
     prepare_farewell(t);
     int rc = job_run(st, &t->work.u.work, &host, r, e);
     meter_clear(&t->meter);
@@ -397,7 +341,7 @@ static int train(struct trainer *t, struct err *e)
     struct worker_state *st = NULL;
     struct msg_result r;
     int rc = read_work(t, e);
-    if (rc < 0 || (rc = check_output(t, e)) < 0 || (rc = catch_stop(e)) < 0)
+    if (rc < 0 || (rc = check_output(t, e)) < 0 || (rc = farewell_catch(e)) < 0)
         return rc;
     if ((rc = look_for_checkpoint(t, e)) < 0 || (rc = job_state_new(&st, t->threads, e)) < 0)
         return rc;
@@ -430,7 +374,7 @@ int training_main(int argc, char **argv)
     }
     rc = train(&t, &e);
     if (rc == ERR_CANCELLED)
-        say_farewell();
+        farewell_say();
     else if (rc < 0)
         fprintf(stderr, "espalier-worker train: %s\n", e.text);
     trainer_release(&t);
