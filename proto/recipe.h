@@ -33,7 +33,7 @@ struct recipe {
     int reward, calibrate;  /* images carved from the training set */
     enum select_kind select;
     bool reconstruct, recalibrate;
-    enum precision precision;  /* of scoring, recalibration and training; Gram matrices are always fp32 */
+    enum precision precision;  /* of scoring, recalibration and training; Gram matrices and the test set: fp32 */
     struct training finetune;  /* inside each evaluation, on the training images that aren't in the reward split */
     struct training finish;    /* of finalists and training jobs, on all training images */
 };

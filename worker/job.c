@@ -211,6 +211,7 @@ static int export_trained(const struct model *m, const struct msg_work *w, const
     return put_model(m, meta, 2, host, r, e);
 }
 
+/* In fp32, whatever the search works in: what is recorded is what the exported file does elsewhere. */
 static int score_test(struct worker_state *st, const struct compress_work *cw, const struct model *m,
                       const struct job_host *host, struct metrics *out, struct err *e)
 {
@@ -219,7 +220,11 @@ static int score_test(struct worker_state *st, const struct compress_work *cw, c
     if (rc < 0)
         return rc;
     struct scored_set set = images_set(&st->images, &test);
-    rc = evaluate_score(cw, m, &set, "test", out, e);
+    struct recipe exact = *cw->recipe;
+    exact.precision = PRECISION_FP32;
+    struct compress_work in_fp32 = *cw;
+    in_fp32.recipe = &exact;
+    rc = evaluate_score(&in_fp32, m, &set, "test", out, e);
     dataset_release(&test);
     return rc;
 }
