@@ -194,6 +194,35 @@ START_TEST(finetune_in_bf16)
 }
 END_TEST
 
+/* A search in bf16 records what its finalists' files do elsewhere. */
+START_TEST(the_test_set_is_scored_in_fp32)
+{
+    struct ready rd;
+    ready_init(&rd, 1);
+    struct msg_work final = long_work(&rd, TASK_FINAL);
+    final.recipe.precision = PRECISION_BF16;
+    struct msg_result r = run(rd.st, &final, &rd.s);
+    struct model m;
+    struct images im = {0};
+    struct dataset test;
+    struct score score;
+    struct err e;
+    struct pool *p = new_pool(1);
+    load_blob(&rd, &r.blob, &m);
+    must(images_load(&im, &final.recipe, IMAGES_CARVED, &rd.s.host, &e), &e);
+    must(images_test(&final.recipe, &rd.s.host, &test, &e), &e);
+    struct scored_set set = images_set(&im, &test);
+    must(score_model(p, &m.graph, &m.weights, DTYPE_F32, &set, NULL, NULL, &score, &e), &e);
+    ck_assert_int_eq(score.top1, r.test.top1);
+    ck_assert_double_eq_tol(score.loss, r.test.loss, 1e-6 * score.loss);
+    dataset_release(&test);
+    images_release(&im);
+    model_release(&m);
+    pool_free(p);
+    ready_release(&rd);
+}
+END_TEST
+
 /* What was loaded before, or how often, changes nothing; the training set is read once more at most. */
 START_TEST(images_are_shared)
 {
@@ -500,6 +529,7 @@ int main(void)
     tcase_add_loop_test(t, finetune_is_the_same_everywhere, 0, 2);
     tcase_add_test(t, each_candidate_draws_its_own);
     tcase_add_test(t, finetune_in_bf16);
+    tcase_add_test(t, the_test_set_is_scored_in_fp32);
     tcase_add_test(t, images_are_shared);
     tcase_add_test(t, images_are_the_recipes);
     tcase_add_test(t, reward_split_is_left_out);
