@@ -65,6 +65,24 @@ static void walk_add(struct walk *w, const struct node *d, int *to, const int *f
     }
 }
 
+/* Every group of the shuffle keeps the same positions, so that it stays a shuffle. */
+static void walk_shuffle(struct walk *w, const struct node *d, int *to, const int *from)
+{
+    int groups = d->u.shuffle.groups, each = d->C / groups;
+    for (int i = 0; i < groups; i++)
+        for (int j = 0; j < each; j++) {
+            sets_join(&w->sets, from[i * each + j], from[j]);
+            to[j * groups + i] = from[i * each + j];
+        }
+}
+
+static void walk_flatten(const struct walk *w, const struct node *d, int *to, const int *from)
+{
+    int C = w->g->nodes[d->in[0]].C, pixels = d->C / C;
+    for (int c = 0; c < d->C; c++)
+        to[c] = from[d->u.flatten.last ? c % C : c / pixels];
+}
+
 static void walk_concat(const struct walk *w, const struct node *d, int *to)
 {
     for (int j = 0; j < d->n_in; j++) {
@@ -97,6 +115,7 @@ static void walk_node(struct walk *w, int i)
         walk_conv(w, d, to, from);
         break;
     case OP_ADD:
+    case OP_MUL:
         walk_add(w, d, to, from);
         break;
     case OP_CONCAT:
@@ -109,13 +128,13 @@ static void walk_node(struct walk *w, int i)
         for (int c = 0; c < d->C; c++)
             to[c] = from[d->u.slice.c.begin + c * d->u.slice.c.step];
         break;
-    case OP_FLATTEN: {
-        int pixels = d->C / w->g->nodes[d->in[0]].C;
-        for (int c = 0; c < d->C; c++)
-            to[c] = from[c / pixels];
+    case OP_FLATTEN:
+        walk_flatten(w, d, to, from);
         break;
-    }
-    default: /* BN, ReLU, Clip, pools, Softmax */
+    case OP_SHUFFLE:
+        walk_shuffle(w, d, to, from);
+        break;
+    default: /* BN, elementwise operators, pools, LRN, Unflatten, Softmax */
         memcpy(to, from, (size_t)d->C * sizeof *to);
     }
 }
@@ -182,6 +201,8 @@ static int find_fixed(const struct graph *g, struct classes *cs, struct err *e)
     for (int i = 0; i < g->n; i++) {
         const struct node *d = &g->nodes[i];
         if (i == g->output || d->op == OP_INPUT)
+            fix(cs, i, 0, d->C);
+        if (d->op == OP_LRN) /* a channel's neighbours count */
             fix(cs, i, 0, d->C);
         if (d->op == OP_SLICE && d->u.slice.c.step > 1)
             fix(cs, d->in[0], d->u.slice.c.begin, d->u.slice.c.end);

@@ -34,6 +34,10 @@ void cost_node(const struct graph *g, const struct groups *gs, int node, const i
         put(out, 0, 2 * K, 4 * K);
         return;
     }
+    if (d->op == OP_PRELU) {
+        put(out, 0, K, K);
+        return;
+    }
     int C = groups_width(gs, g, d->in[0], keep);
     if (d->op == OP_CONV) {
         const struct window *w = &d->u.conv.win;

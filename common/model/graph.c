@@ -15,10 +15,21 @@ static const char *const op_names[OP_COUNT] = {
     [OP_AVGPOOL] = "AveragePool",
     [OP_GLOBALPOOL] = "GlobalAveragePool",
     [OP_ADD] = "Add",
+    [OP_MUL] = "Mul",
+    [OP_SIGMOID] = "Sigmoid",
+    [OP_TANH] = "Tanh",
+    [OP_HARDSIGMOID] = "HardSigmoid",
+    [OP_HARDSWISH] = "HardSwish",
+    [OP_LEAKYRELU] = "LeakyRelu",
+    [OP_ELU] = "Elu",
+    [OP_PRELU] = "PRelu",
+    [OP_LRN] = "LRN",
+    [OP_SHUFFLE] = "ChannelShuffle",
     [OP_CONCAT] = "Concat",
     [OP_PAD] = "Pad",
     [OP_SLICE] = "Slice",
     [OP_FLATTEN] = "Flatten",
+    [OP_UNFLATTEN] = "Unflatten",
     [OP_GEMM] = "Gemm",
     [OP_SOFTMAX] = "Softmax",
 };
@@ -32,7 +43,12 @@ const char *op_name(enum op op)
 
 bool op_has_params(enum op op)
 {
-    return op == OP_CONV || op == OP_BN || op == OP_GEMM;
+    return op == OP_CONV || op == OP_BN || op == OP_GEMM || op == OP_PRELU;
+}
+
+bool op_elementwise(enum op op)
+{
+    return op == OP_RELU || op == OP_CLIP || (op >= OP_SIGMOID && op <= OP_PRELU);
 }
 
 void graph_init(struct graph *g)

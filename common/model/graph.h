@@ -26,10 +26,21 @@ enum op {
     OP_AVGPOOL,
     OP_GLOBALPOOL, /* mean over H and W: (C,H,W) -> (C,1,1), flat or not */
     OP_ADD,        /* two values of one shape */
+    OP_MUL,        /* two values of one shape, or (C,H,W) by a gate (C,1,1) */
+    OP_SIGMOID,
+    OP_TANH,
+    OP_HARDSIGMOID, /* clamp(alpha * x + beta, 0, 1) */
+    OP_HARDSWISH,  /* x * clamp(x / 6 + 1 / 2, 0, 1) */
+    OP_LEAKYRELU,  /* x, or alpha * x where x < 0 */
+    OP_ELU,        /* x, or alpha * (exp(x) - 1) where x < 0 */
+    OP_PRELU,      /* params: w = slope (C):  x, or slope * x where x < 0 */
+    OP_LRN,        /* across channels: x / (bias + alpha / size * sum of x^2 over `size` neighbours)^beta */
+    OP_SHUFFLE,    /* channels as (groups, C / groups) -> (C / groups, groups): ShuffleNet's */
     OP_CONCAT,     /* along channels */
     OP_PAD,        /* zeros around channels, height and width */
     OP_SLICE,      /* [begin, end) by step along channels, height and width */
-    OP_FLATTEN,    /* (C,H,W) -> (C*H*W,1,1) flat, channel-major */
+    OP_FLATTEN,    /* (C,H,W) -> (C*H*W,1,1) flat, channel-major or, with `last`, pixel-major */
+    OP_UNFLATTEN,  /* (C,1,1) flat -> (C,1,1) */
     OP_GEMM,       /* params: w (K, C), b (K) or none; flat -> flat */
     OP_SOFTMAX,    /* over channels of a flat value */
     OP_COUNT
@@ -55,6 +66,9 @@ struct node {
     bool flat;
     union {
         struct {
+            bool last; /* the file's input is (N,H,W,C); here it is (C,H,W) as all values are */
+        } input;
+        struct {
             struct window win;
             int groups;
             bool bias;
@@ -76,6 +90,19 @@ struct node {
         struct {
             struct span c, h, w;
         } slice;
+        struct {
+            float alpha, beta;
+        } act; /* HARDSIGMOID, LEAKYRELU, ELU */
+        struct {
+            int size;
+            float alpha, beta, bias;
+        } lrn;
+        struct {
+            int groups; /* divides C */
+        } shuffle;
+        struct {
+            bool last; /* index (h * W + w) * C + c instead of (c * H + h) * W + w */
+        } flatten;
         struct {
             bool bias;
         } gemm;
@@ -115,7 +142,8 @@ MUST_CHECK int graph_add(struct graph *g, const struct node *proto, struct err *
 MUST_CHECK int graph_infer(struct graph *g, int i, struct err *e);
 
 const char *op_name(enum op op); /* the ONNX name: "Conv", "BatchNormalization" ... */
-bool op_has_params(enum op op);  /* CONV, BN, GEMM */
+bool op_has_params(enum op op);  /* CONV, BN, GEMM, PRELU */
+bool op_elementwise(enum op op); /* one input, and each number becomes another by itself: RELU, CLIP, SIGMOID ... PRELU */
 
 /*
  * How often value i is read: once for each place in a node's `in` (twice for x + x), and once more when it is the graph's

@@ -176,16 +176,17 @@ static bool passes_on(const struct node *d)
 {
     switch (d->op) {
     case OP_BN:
-    case OP_RELU:
-    case OP_CLIP:
     case OP_MAXPOOL:
     case OP_AVGPOOL:
     case OP_GLOBALPOOL:
     case OP_ADD:
+    case OP_MUL:
+    case OP_LRN:
+    case OP_UNFLATTEN:
     case OP_SOFTMAX:
         return true;
     default:
-        return false;
+        return op_elementwise(d->op);
     }
 }
 

@@ -2,9 +2,9 @@
  * groups - which channels must be cut together.
  *
  * Every channel of every value belongs to a class: channels that live or die together. A class is a set in a union-find
- * over channels: BN, ReLU, pools pass their input's classes on; Add joins its inputs channel by channel; Concat, Pad and
- * Slice shift them; a depthwise conv ties output to input; a grouped conv ties the channels at the same position of each
- * of its groups (so that all groups keep equally many); Flatten repeats a channel's class for each of its pixels; a zero
+ * over channels: BN, ReLU, pools pass their input's classes on; Add and Mul join their inputs channel by channel; Concat, Pad and
+ * Slice shift them; a shuffle ties the channels at the same position of each of its groups; a depthwise conv ties output to input; a grouped conv ties the channels at the same position of each
+ * of its groups (so that all groups keep equally many); Flatten repeats a channel's class for each of its pixels; what goes through an LRN is fixed; a zero
  * channel that Pad adds starts a class of its own, which an Add may join to a real one. Classes that reach the network's
  * input or output are fixed, and so are those that nothing with weights produces or that stand between the begin and end
  * of a strided channel Slice (were one of those missed, its steps would fall on others).

@@ -1,5 +1,6 @@
 #include "common/model/shape.h"
 
+#include <math.h>
 #include <stddef.h>
 
 /* A shape rule fills C, H, W and flat of `d` from its first input `x` (NULL for OP_INPUT); the inputs are known to
@@ -182,6 +183,42 @@ static int infer_add(const struct graph *g, const struct node *x, struct node *d
     return 0;
 }
 
+static int infer_mul(const struct graph *g, const struct node *x, struct node *d, struct err *e)
+{
+    const struct node *y = &g->nodes[d->in[1]];
+    if (x->C == y->C && !x->flat && !y->flat && y->H == 1 && y->W == 1) {
+        take_shape(d, x);
+        return 0;
+    }
+    return infer_add(g, x, d, e);
+}
+
+static int infer_act(const struct graph *g, const struct node *x, struct node *d, struct err *e)
+{
+    if (!isfinite(d->u.act.alpha) || !isfinite(d->u.act.beta))
+        return err_set(e, ERR_INVALID, "alpha %g, beta %g", (double)d->u.act.alpha, (double)d->u.act.beta);
+    return infer_same(g, x, d, e);
+}
+
+static int infer_lrn(const struct graph *g, const struct node *x, struct node *d, struct err *e)
+{
+    (void)g;
+    if (!in_range(d->u.lrn.size, 1) || !isfinite(d->u.lrn.alpha) || !isfinite(d->u.lrn.beta) || !isfinite(d->u.lrn.bias))
+        return err_set(e, ERR_INVALID, "size %d, alpha %g, beta %g, bias %g", d->u.lrn.size, (double)d->u.lrn.alpha,
+                       (double)d->u.lrn.beta, (double)d->u.lrn.bias);
+    take_shape(d, x);
+    return need_image(x, e);
+}
+
+static int infer_shuffle(const struct graph *g, const struct node *x, struct node *d, struct err *e)
+{
+    (void)g;
+    if (d->u.shuffle.groups < 1 || x->C % d->u.shuffle.groups != 0)
+        return err_set(e, ERR_INVALID, "%d groups don't divide %d channels", d->u.shuffle.groups, x->C);
+    take_shape(d, x);
+    return 0;
+}
+
 static int infer_concat(const struct graph *g, const struct node *x, struct node *d, struct err *e)
 {
     int64_t C = 0;
@@ -251,6 +288,14 @@ static int infer_flatten(const struct graph *g, const struct node *x, struct nod
     return 0;
 }
 
+static int infer_unflatten(const struct graph *g, const struct node *x, struct node *d, struct err *e)
+{
+    (void)g;
+    take_shape(d, x);
+    d->flat = false;
+    return need_flat(x, e);
+}
+
 static int infer_gemm(const struct graph *g, const struct node *x, struct node *d, struct err *e)
 {
     (void)g;
@@ -272,13 +317,31 @@ static int infer_softmax(const struct graph *g, const struct node *x, struct nod
 }
 
 static const struct rule rules[OP_COUNT] = {
-    [OP_INPUT] = {0, 0, infer_input},     [OP_CONV] = {1, 1, infer_conv},
-    [OP_BN] = {1, 1, infer_same},         [OP_RELU] = {1, 1, infer_same},
-    [OP_CLIP] = {1, 1, infer_clip},       [OP_MAXPOOL] = {1, 1, infer_pool},
-    [OP_AVGPOOL] = {1, 1, infer_pool},    [OP_GLOBALPOOL] = {1, 1, infer_globalpool},
-    [OP_ADD] = {2, 2, infer_add},         [OP_CONCAT] = {1, GRAPH_MAX_DIM, infer_concat},
-    [OP_PAD] = {1, 1, infer_pad},         [OP_SLICE] = {1, 1, infer_slice},
-    [OP_FLATTEN] = {1, 1, infer_flatten}, [OP_GEMM] = {1, 1, infer_gemm},
+    [OP_INPUT] = {0, 0, infer_input},
+    [OP_CONV] = {1, 1, infer_conv},
+    [OP_BN] = {1, 1, infer_same},
+    [OP_RELU] = {1, 1, infer_same},
+    [OP_CLIP] = {1, 1, infer_clip},
+    [OP_MAXPOOL] = {1, 1, infer_pool},
+    [OP_AVGPOOL] = {1, 1, infer_pool},
+    [OP_GLOBALPOOL] = {1, 1, infer_globalpool},
+    [OP_ADD] = {2, 2, infer_add},
+    [OP_MUL] = {2, 2, infer_mul},
+    [OP_SIGMOID] = {1, 1, infer_same},
+    [OP_TANH] = {1, 1, infer_same},
+    [OP_HARDSIGMOID] = {1, 1, infer_act},
+    [OP_HARDSWISH] = {1, 1, infer_same},
+    [OP_LEAKYRELU] = {1, 1, infer_act},
+    [OP_ELU] = {1, 1, infer_act},
+    [OP_PRELU] = {1, 1, infer_same},
+    [OP_LRN] = {1, 1, infer_lrn},
+    [OP_SHUFFLE] = {1, 1, infer_shuffle},
+    [OP_CONCAT] = {1, GRAPH_MAX_DIM, infer_concat},
+    [OP_PAD] = {1, 1, infer_pad},
+    [OP_SLICE] = {1, 1, infer_slice},
+    [OP_FLATTEN] = {1, 1, infer_flatten},
+    [OP_UNFLATTEN] = {1, 1, infer_unflatten},
+    [OP_GEMM] = {1, 1, infer_gemm},
     [OP_SOFTMAX] = {1, 1, infer_softmax},
 };
 
