@@ -363,10 +363,19 @@ static int opset_of(const struct node *d)
     }
 }
 
+/* For a network that comes from no file. OpenCV 4.6 reads a Clip only as it was before 11. */
+static int64_t opset_of_ours(const struct graph *g)
+{
+    for (int i = 0; i < g->n; i++)
+        if (g->nodes[i].op == OP_CLIP)
+            return 10;
+    return 13;
+}
+
 /* The source's opset, or the first later one that has all that is to be written: a gemm got a bias, a step was added. */
 static int64_t opset_for(const struct graph *g)
 {
-    int64_t opset = g->opset > NEWEST_OPSET ? NEWEST_OPSET : g->opset < 1 ? 13 : g->opset;
+    int64_t opset = g->opset > NEWEST_OPSET ? NEWEST_OPSET : g->opset < 1 ? opset_of_ours(g) : g->opset;
     for (int i = 0; i < g->n; i++)
         if (opset < opset_of(&g->nodes[i]))
             opset = opset_of(&g->nodes[i]);
