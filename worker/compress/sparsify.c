@@ -111,7 +111,8 @@ static double error_at(const struct curve_work *c, const struct fine *layer, int
 
 static void fill_curve(const struct curve_work *c, const struct fine *layer, float *curve)
 {
-    static const int grid[] = {0, 25, 50, 100, 150, 200, 250, 300, 400, 500, 600, 700, 800, 900, FINE_MOST};
+    static const int grid[] = {0,   25,  50,  75,  100, 150, 200, 250, 300, 350, 400, 450,
+                               500, 550, 600, 650, 700, 750, 800, 850, 900, 950, FINE_MOST};
     double all = error_at(c, layer, 0), last = 1;
     curve[0] = all > 0 ? 1 : 0;
     for (size_t i = 1; i < sizeof grid / sizeof *grid; i++) {
