@@ -41,13 +41,27 @@ int options_number(const char *what, const char *text, int least, int most, int 
     return 0;
 }
 
+int options_bytes(const char *what, const char *text, uint64_t *out, struct err *e)
+{
+    static const char units[] = "KMGT";
+    char *end;
+    errno = 0;
+    unsigned long long v = strtoull(text, &end, 10);
+    const char *unit = *end ? strchr(units, *end & ~0x20) : NULL;
+    int shift = unit ? 10 * (int)(unit - units + 1) : 0;
+    if (*text < '0' || *text > '9' || errno || (*end && (!unit || end[1])) || v > (UINT64_MAX >> 1) >> shift)
+        return err_set(e, ERR_INVALID, "%s \"%s\" isn't a number of bytes such as 512M or 4G", what, text);
+    *out = (uint64_t)v << shift;
+    return 0;
+}
+
 int options_data(const char *text, enum data_kind *kind, const char **path, struct err *e)
 {
     const char *colon = strchr(text, ':');
     char name[RECIPE_NAME];
     snprintf(name, sizeof(name), "%.*s", colon ? (int)(colon - text) : (int)strlen(text), text);
     if (!data_kind_from_name(name, kind))
-        return err_set(e, ERR_INVALID, "--data \"%s\": kinds are cifar10, cifar100, idx and synthetic", text);
+        return err_set(e, ERR_INVALID, "--data \"%s\": kinds are cifar10, cifar100, idx, images and synthetic", text);
     *path = colon && colon[1] ? colon + 1 : NULL;
     if (!*path && *kind != DATA_SYNTHETIC)
         return err_set(e, ERR_INVALID, "--data \"%s\" isn't KIND:PATH", text);
@@ -106,7 +120,7 @@ static int add_folder(struct options *o, const char *text, struct err *e)
     enum data_kind known;
     if (!data_kind_from_name(kind, &known)) {
         free(kind);
-        return err_set(e, ERR_INVALID, "--data \"%s\": kinds are cifar10, cifar100 and idx", text);
+        return err_set(e, ERR_INVALID, "--data \"%s\": kinds are cifar10, cifar100, idx and images", text);
     }
     o->folders[o->n_folders++] = (struct cache_folder){kind, eq + 1};
     return 0;

@@ -12,9 +12,22 @@ static const double mean[] = {10, 20.5, 30}, std[] = {2, 3, 7};
 /* Two images in which each pixel says where it is: value 1 + place, none of which becomes 0. */
 static void set_init(struct dataset *d)
 {
-    *d = (struct dataset){2, C, H, W, 2, mem_alloc(2, IMAGE), mem_zalloc(2, 1)};
+    *d = (struct dataset){.n = 2, .C = C, .H = H, .W = W, .n_classes = 2, .pixels = mem_alloc(2, IMAGE), .labels = mem_zalloc(2, 1)};
     for (int i = 0; i < 2 * IMAGE; i++)
         d->pixels[i] = (uint8_t)(i < IMAGE ? 100 + i : 250 - i % IMAGE);
+}
+
+static void fill(const struct dataset *d, const int *index, int n, const double *m, const double *s, float *x)
+{
+    struct err e;
+    ck_assert_int_eq(dataset_fill(d, index, n, m, s, x, &e), 0);
+}
+
+static void look(const struct augment *a, const struct dataset *d, int index, const double *m, const double *s,
+                 uint64_t seed, int epoch, int at, float *x, bool *flipped)
+{
+    struct err e;
+    ck_assert_int_eq(augment_image(a, d, index, m, s, seed, epoch, at, x, flipped, &e), 0);
 }
 
 /* What pixel (c, h, w) of image `index` is in the network's eyes; outside of the image 0. */
@@ -44,12 +57,12 @@ START_TEST(nothing_asked_for)
     bool flipped = true;
     set_init(&d);
     for (int i = 0; i < 2; i++) {
-        augment_image(&a, &d, i, mean, std, 1, 3, 9, x, &flipped);
-        dataset_fill(&d, &i, 1, mean, std, want);
+        look(&a, &d, i, mean, std, 1, 3, 9, x, &flipped);
+        fill(&d, &i, 1, mean, std, want);
         ck_assert_mem_eq(x, want, sizeof x);
         ck_assert(!flipped);
-        augment_image(&a, &d, i, NULL, NULL, 1, 3, 9, x, NULL);
-        dataset_fill(&d, &i, 1, NULL, NULL, want);
+        look(&a, &d, i, NULL, NULL, 1, 3, 9, x, NULL);
+        fill(&d, &i, 1, NULL, NULL, want);
         ck_assert_mem_eq(x, want, sizeof x);
     }
     dataset_release(&d);
@@ -68,7 +81,7 @@ START_TEST(crops_and_flips)
     for (int at = 0; at < DRAWS; at++) {
         bool flipped;
         int hits = 0;
-        augment_image(&a, &d, 0, mean, std, 1, at % 7, at, x, &flipped);
+        look(&a, &d, 0, mean, std, 1, at % 7, at, x, &flipped);
         for (int top = 0; top < OFFSETS; top++)
             for (int left = 0; left < OFFSETS; left++)
                 if (moved_so(&d, x, top - PAD, left - PAD, flipped)) {
@@ -95,7 +108,7 @@ START_TEST(flips_half_the_time)
     set_init(&d);
     for (int at = 0; at < 10000; at++) {
         bool flipped;
-        augment_image(&a, &d, 0, mean, std, 2, 0, at, x, &flipped);
+        look(&a, &d, 0, mean, std, 2, 0, at, x, &flipped);
         ck_assert(moved_so(&d, x, 0, 0, flipped));
         flips += flipped;
     }
@@ -114,7 +127,7 @@ START_TEST(far_away)
     set_init(&d);
     for (int at = 0; at < 300; at++) {
         int some = 0;
-        augment_image(&a, &d, 0, mean, std, 2, 0, at, x, NULL);
+        look(&a, &d, 0, mean, std, 2, 0, at, x, NULL);
         for (int i = 0; i < IMAGE; i++)
             some += x[i] != 0;
         empty += !some;
@@ -135,7 +148,7 @@ START_TEST(cutout)
     set_init(&d);
     for (int at = 0; at < 7000; at++) {
         int top = H, left = W, bottom = -1, right = -1;
-        augment_image(&a, &d, 0, mean, std, 3, 1, at, x, NULL);
+        look(&a, &d, 0, mean, std, 3, 1, at, x, NULL);
         for (int i = 0; i < AREA; i++) {
             ck_assert((x[i] == 0) == (x[i + AREA] == 0) && (x[i] == 0) == (x[i + 2 * AREA] == 0));
             if (x[i] != 0) {
@@ -176,14 +189,14 @@ START_TEST(seeded)
     int same[3] = {0};
     set_init(&d);
     for (int at = 0; at < 200; at++) {
-        augment_image(&a, &d, 1, mean, std, 9, 4, at, x, NULL);
-        augment_image(&a, &d, 1, mean, std, 9, 4, at, y, NULL);
+        look(&a, &d, 1, mean, std, 9, 4, at, x, NULL);
+        look(&a, &d, 1, mean, std, 9, 4, at, y, NULL);
         ck_assert_mem_eq(x, y, sizeof x);
-        augment_image(&a, &d, 1, mean, std, 10, 4, at, y, NULL);
+        look(&a, &d, 1, mean, std, 10, 4, at, y, NULL);
         same[0] += memcmp(x, y, sizeof x) == 0;
-        augment_image(&a, &d, 1, mean, std, 9, 5, at, y, NULL);
+        look(&a, &d, 1, mean, std, 9, 5, at, y, NULL);
         same[1] += memcmp(x, y, sizeof x) == 0;
-        augment_image(&a, &d, 1, mean, std, 9, 4, at + 1, y, NULL);
+        look(&a, &d, 1, mean, std, 9, 4, at + 1, y, NULL);
         same[2] += memcmp(x, y, sizeof x) == 0;
     }
     for (int k = 0; k < 3; k++)

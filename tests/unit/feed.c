@@ -18,7 +18,7 @@ struct trial {
 
 static void trial_init(struct trial *t)
 {
-    t->d = (struct dataset){2 * IMAGES, C, H, W, 10, mem_alloc(2 * IMAGES, IMAGE), mem_alloc(2 * IMAGES, 1)};
+    t->d = (struct dataset){.n = 2 * IMAGES, .C = C, .H = H, .W = W, .n_classes = 10, .pixels = mem_alloc(2 * IMAGES, IMAGE), .labels = mem_alloc(2 * IMAGES, 1)};
     for (int i = 0; i < 2 * IMAGES * IMAGE; i++)
         t->d.pixels[i] = (uint8_t)(i * 37 + i / IMAGE);
     for (int i = 0; i < 2 * IMAGES; i++)
@@ -33,7 +33,7 @@ static struct feed *start(const struct trial *t, const struct augment *a, int ba
 {
     struct feed *f;
     struct err e;
-    if (feed_new(&f, &t->set, a, batch, seed, epoch, step, &e) < 0)
+    if (feed_new(&f, &t->set, a, batch, seed, epoch, step, 2, &e) < 0)
         ck_abort_msg("%s", e.text);
     return f;
 }
@@ -56,6 +56,7 @@ START_TEST(once_an_epoch)
     const int batch = batches[_i];
     struct trial t;
     struct feed_batch b;
+    struct err e;
     int order[2][IMAGES], left_out[IMAGES] = {0}, rest = IMAGES % batch;
     float x[IMAGE];
     trial_init(&t);
@@ -70,7 +71,7 @@ START_TEST(once_an_epoch)
                 times[b.images[i]]++;
                 order[epoch % 2][at++] = b.images[i];
                 ck_assert_int_eq(b.labels[i], t.d.labels[image]);
-                dataset_fill(&t.d, &image, 1, mean, std, x);
+                ck_assert_int_eq(dataset_fill(&t.d, &image, 1, mean, std, x, &e), 0);
                 ck_assert_mem_eq(x, b.x + i * IMAGE, sizeof x);
                 ck_assert(!b.flipped[i]);
             }
@@ -134,6 +135,7 @@ START_TEST(augmented)
     enum { BATCH = 16, PER_EPOCH = IMAGES / BATCH };
     struct trial t;
     struct feed_batch b, other;
+    struct err e;
     float x[IMAGE];
     int flips = 0, same = 0;
     trial_init(&t);
@@ -143,8 +145,9 @@ START_TEST(augmented)
         next(g, &other);
         for (int k = 0; k < BATCH; k++) {
             bool flipped;
-            augment_image(&all, &t.d, t.index[b.images[k]], mean, std, 3, i / PER_EPOCH, i % PER_EPOCH * BATCH + k,
-                          x, &flipped);
+            ck_assert_int_eq(augment_image(&all, &t.d, t.index[b.images[k]], mean, std, 3, i / PER_EPOCH,
+                                           i % PER_EPOCH * BATCH + k, x, &flipped, &e),
+                             0);
             ck_assert_mem_eq(x, b.x + k * IMAGE, sizeof x);
             ck_assert(flipped == b.flipped[k]);
             flips += flipped;
@@ -206,7 +209,7 @@ START_TEST(too_few_images)
     struct feed *f;
     struct err e;
     trial_init(&t);
-    ck_assert_int_eq(feed_new(&f, &t.set, &plain, IMAGES + 1, 1, 0, 0, &e), ERR_INVALID);
+    ck_assert_int_eq(feed_new(&f, &t.set, &plain, IMAGES + 1, 1, 0, 0, 2, &e), ERR_INVALID);
     ck_assert_str_eq(e.text, "a batch of 51 is more than the 50 images to train on");
     dataset_release(&t.d);
 }
