@@ -60,7 +60,7 @@ MUST_CHECK int search_new(struct search **s, const char *yaml, size_t n_yaml, co
                           const void *onnx, size_t n_onnx, struct err *e);
 void search_free(struct search *s); /* NULL is fine */
 
-/* The recipe's finetune and finish, but for the teachers, from the spec. */
+/* The recipe's finetune and finish, but for the teachers, and what is made of images, from the spec. */
 void search_take_training(const struct spec *spec, struct recipe *r);
 
 /* ERR_INVALID when the ONNX file can't teach the search's network: another input or other classes. */

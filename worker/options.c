@@ -13,6 +13,7 @@
 #include "common/base/version.h"
 #include "proto/limits.h"
 #include "worker/dealer.h"
+#include "worker/train/pictures.h"
 
 static const char usage[] =
     "usage: espalier-worker --connect tcp://HOST:PORT [options]\n"
@@ -26,6 +27,7 @@ static const char usage[] =
     "  --cache DIR         where models and data are kept (default: $XDG_CACHE_HOME/espalier or "
     "~/.cache/espalier)\n"
     "  --data NAME=PATH    data sets of kind NAME lie in the folder PATH; can be given several times\n"
+    "  --memory SIZE       for images that are kept decoded, such as 512M or 4G (default: 1G)\n"
     "  --name NAME         unique among the workers (default: HOST-PID)\n"
     "  -v, --verbose       log more\n"
     "  --help, --version\n";
@@ -142,6 +144,8 @@ static int take(struct options *o, int opt, char **argv, struct err *e)
         return 0;
     case 'd':
         return add_folder(o, optarg, e);
+    case 'M':
+        return options_bytes("--memory", optarg, &o->memory, e);
     case 'n':
         return set_name(o, optarg, e);
     case 'v':
@@ -164,10 +168,11 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
         {"connect", required_argument, NULL, 'c'}, {"key", required_argument, NULL, 'k'},
         {"threads", required_argument, NULL, 't'}, {"cache", required_argument, NULL, 'C'},
         {"data", required_argument, NULL, 'd'},    {"name", required_argument, NULL, 'n'},
+        {"memory", required_argument, NULL, 'M'},
         {"verbose", no_argument, NULL, 'v'},       {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},       {NULL, 0, NULL, 0},
     };
-    *o = (struct options){.threads = options_cores(), .cache = default_cache()};
+    *o = (struct options){.threads = options_cores(), .cache = default_cache(), .memory = PICTURES_MEMORY};
     default_name(o);
     opterr = 0;
     for (int opt; (opt = getopt_long(argc, argv, ":v", known, NULL)) != -1;) {

@@ -15,6 +15,7 @@ struct options {
     char name[RECIPE_NAME];
     char *cache;
     int threads;
+    uint64_t memory; /* bytes of decoded images that are kept */
     bool verbose;
     struct cache_folder folders[OPTIONS_MAX_FOLDERS]; /* kinds owned, paths borrowed */
     int n_folders;

@@ -12,6 +12,7 @@
 #include "common/onnx/load.h"
 #include "common/zoo/zoo.h"
 #include "coordinator/cli/overlay.h"
+#include "coordinator/spec_images.h"
 
 void order_release(struct order *o)
 {
@@ -23,6 +24,8 @@ void order_release(struct order *o)
     upload_release(&o->finish_teacher);
     for (int i = 0; i < o->n_data; i++)
         upload_release(&o->data[i]);
+    pack_release(&o->images);
+    graph_release(&o->graph);
     *o = (struct order){0};
 }
 
@@ -97,19 +100,25 @@ char *order_data_folder(const struct order *o)
     return folder;
 }
 
-static int add_onnx(struct upload *u, const char *path, const char *as, struct err *e)
+/* g: NULL, or takes the network's structure. */
+static int add_onnx(struct upload *u, const char *path, const char *as, struct graph *g, struct err *e)
 {
     struct model m;
     int rc = onnx_load_file(path, &m, e);
     if (rc < 0)
         return rc;
-    model_release(&m);
+    if (g) {
+        *g = m.graph;
+        weights_release(&m.weights);
+    } else {
+        model_release(&m);
+    }
     return upload_init(u, path, as, e);
 }
 
 int order_add_model(struct order *o, const char *path, struct err *e)
 {
-    return add_onnx(&o->model, path, "model.onnx", e);
+    return add_onnx(&o->model, path, "model.onnx", &o->graph, e);
 }
 
 static int add_teacher(const struct order *o, struct upload *u, const char *section, const char *name,
@@ -118,7 +127,7 @@ static int add_teacher(const struct order *o, struct upload *u, const char *sect
     if (!name)
         return 0;
     char *path = order_path(o, name);
-    int rc = add_onnx(u, path, "teacher.onnx", e);
+    int rc = add_onnx(u, path, "teacher.onnx", NULL, e);
     free(path);
     return rc < 0 ? err_wrap(e, "%s.distill.teacher", section) : 0;
 }
@@ -144,13 +153,29 @@ static int add_data_file(struct order *o, const char *folder, const struct set_f
     return rc;
 }
 
+static int add_images(struct order *o, const char *folder, struct err *e)
+{
+    int rc = pack_init(&o->images, folder, o->spec.data_labels, e);
+    if (rc == 0)
+        rc = pack_index(&o->images, &o->data[0], e);
+    o->n_data = rc == 0;
+    return rc;
+}
+
+int order_check_data(const struct order *o, struct err *e)
+{
+    return o->spec.data == DATA_IMAGES ? spec_check_images(&o->spec, &o->images.index, &o->graph, e) : 0;
+}
+
 int order_add_data(struct order *o, struct err *e)
 {
     int rc = 0;
     char *folder = order_data_folder(o);
     if (!folder)
         return 0;
-    for (int test = 0; test < 2; test++)
+    if (o->spec.data == DATA_IMAGES)
+        rc = add_images(o, folder, e);
+    for (int test = 0; test < 2 && o->spec.data != DATA_IMAGES; test++)
         for (const struct set_file *f = data_kind_files(o->spec.data, test); rc == 0 && f->name; f++)
             rc = add_data_file(o, folder, f, e);
     free(folder);
@@ -211,6 +236,8 @@ int order_submit(const struct order *o, const struct cli *c, long long *id, stru
     for (size_t i = 0; rc == 0 && i < sizeof(onnx) / sizeof(*onnx); i++)
         if (onnx[i]->path)
             rc = upload_send(cl, onnx[i], 1, e);
+    if (rc == 0)
+        rc = pack_send(&o->images, cl, e);
     if (rc == 0)
         rc = upload_send(cl, o->data, o->n_data, e);
     if (rc == 0)
