@@ -153,33 +153,45 @@ static int add_data_file(struct order *o, const char *folder, const struct set_f
     return rc;
 }
 
-static int add_images(struct order *o, const char *folder, struct err *e)
+static int wrap_data(const struct order *o, struct err *e)
 {
+    return err_wrap(e, "data.path \"%s\"", o->spec.data_path);
+}
+
+int order_look_at_data(struct order *o, struct err *e)
+{
+    if (o->spec.data != DATA_IMAGES)
+        return 0;
+    char *folder = order_data_folder(o);
     int rc = pack_init(&o->images, folder, o->spec.data_labels, e);
+    free(folder);
+    return rc < 0 ? wrap_data(o, e) : 0;
+}
+
+static int add_images(struct order *o, struct err *e)
+{
+    int rc = order_look_at_data(o, e);
+    if (rc == 0)
+        rc = spec_check_images(&o->spec, &o->images.index, &o->graph, e);
     if (rc == 0)
         rc = pack_index(&o->images, &o->data[0], e);
     o->n_data = rc == 0;
     return rc;
 }
 
-int order_check_data(const struct order *o, struct err *e)
-{
-    return o->spec.data == DATA_IMAGES ? spec_check_images(&o->spec, &o->images.index, &o->graph, e) : 0;
-}
-
 int order_add_data(struct order *o, struct err *e)
 {
     int rc = 0;
+    if (o->spec.data == DATA_IMAGES)
+        return add_images(o, e);
     char *folder = order_data_folder(o);
     if (!folder)
         return 0;
-    if (o->spec.data == DATA_IMAGES)
-        rc = add_images(o, folder, e);
-    for (int test = 0; test < 2 && o->spec.data != DATA_IMAGES; test++)
+    for (int test = 0; test < 2; test++)
         for (const struct set_file *f = data_kind_files(o->spec.data, test); rc == 0 && f->name; f++)
             rc = add_data_file(o, folder, f, e);
     free(folder);
-    return rc < 0 ? err_wrap(e, "data.path \"%s\"", o->spec.data_path) : 0;
+    return rc < 0 ? wrap_data(o, e) : 0;
 }
 
 /* --- the request --- */

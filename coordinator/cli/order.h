@@ -34,9 +34,10 @@ char *order_data_folder(const struct order *o);
 /* The ONNX files; each is loaded once, for its errors. */
 MUST_CHECK int order_add_model(struct order *o, const char *path, struct err *e);
 MUST_CHECK int order_add_teachers(struct order *o, struct err *e);
-/* Images are read for a network without a file, too; whoever has its model calls order_check_data after both. */
+/* Of images: what is in their folder, in o->images.index. Nothing of other kinds. */
+MUST_CHECK int order_look_at_data(struct order *o, struct err *e);
+/* After the model, which images must suit. */
 MUST_CHECK int order_add_data(struct order *o, struct err *e);
-MUST_CHECK int order_check_data(const struct order *o, struct err *e);
 
 /* Brings the coordinator all files that it lacks, and asks. */
 MUST_CHECK int order_submit(const struct order *o, const struct cli *c, long long *id, struct err *e);

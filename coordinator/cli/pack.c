@@ -10,10 +10,10 @@
 
 int pack_init(struct pack *p, const char *folder, const char *labels, struct err *e)
 {
+    if (p->folder)
+        return 0;
     *p = (struct pack){.folder = xstrdup(folder)};
     int rc = picture_folder_scan(&p->index, folder, labels, e);
-    if (rc == 0)
-        rc = picture_folder_hash(&p->index, folder, e);
     if (rc < 0)
         pack_release(p);
     return rc;
@@ -32,8 +32,11 @@ int pack_index(struct pack *p, struct upload *u, struct err *e)
 {
     const char *name = data_kind_files(DATA_IMAGES, false)[0].name;
     struct buf bytes = {0};
+    int rc = picture_folder_hash(&p->index, p->folder, e);
+    if (rc < 0)
+        return rc;
     picture_index_encode(&p->index, &bytes);
-    int rc = network_hold(name, bytes.p, bytes.n, &p->index_fd, e);
+    rc = network_hold(name, bytes.p, bytes.n, &p->index_fd, e);
     buf_release(&bytes);
     if (rc < 0)
         return rc;

@@ -14,11 +14,12 @@ struct pack { /* zeroed is empty */
     int index_fd; /* over 0 where there is one: the index's bytes, in memory */
 };
 
-/* Reads all of the folder's files, for their hashes. labels: as for picture_folder_scan. */
+/* Looks at the folder's files, see picture_folder_scan; an earlier call's result stays. */
 MUST_CHECK int pack_init(struct pack *p, const char *folder, const char *labels, struct err *e);
 void pack_release(struct pack *p);
 
-/* The index as a file to upload, open for as long as the pack or what this process turns into by exec. */
+/* Reads all files, for their hashes. The index is a file to upload, open for as long as the pack or what this process
+ * turns into by exec. */
 MUST_CHECK int pack_index(struct pack *p, struct upload *u, struct err *e);
 
 /* Sends the parts that the coordinator lacks. ERR_INVALID when a file has changed meanwhile. */

@@ -19,8 +19,6 @@ static int prepare(struct order *o, const char *path, const struct many *set, st
         rc = order_add_teachers(o, e);
     if (rc == 0)
         rc = order_add_data(o, e);
-    if (rc == 0)
-        rc = order_check_data(o, e);
     return rc;
 }
 

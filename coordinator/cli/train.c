@@ -51,7 +51,7 @@ static int read_order(struct order *o, const struct train *t, char **model, stru
     if (rc == 0 && !o->spec.training)
         rc = err_set(e, ERR_INVALID, "%s: there is no `train` in it, such as train: {epochs: 100}", t->spec);
     if (rc == 0)
-        rc = order_add_data(o, e);
+        rc = order_look_at_data(o, e);
     if (rc == 0)
         rc = find_model(o, model, e);
     if (rc == 0)
@@ -59,7 +59,7 @@ static int read_order(struct order *o, const struct train *t, char **model, stru
     if (rc == 0)
         rc = order_add_teachers(o, e);
     if (rc == 0)
-        rc = order_check_data(o, e);
+        rc = order_add_data(o, e);
     return rc;
 }
 
