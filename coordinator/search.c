@@ -145,6 +145,8 @@ void search_complete(const struct spec *spec, struct recipe *r)
     r->cut = spec->cut;
     take_training(&r->finetune, &spec->finetune);
     take_training(&r->finish, &spec->finish);
+    r->resize = spec->resize;
+    r->offset = spec->offset;
 }
 
 int search_new(struct search **out, const char *yaml, size_t n_yaml, const struct recipe *recipe, const void *onnx,

@@ -61,7 +61,7 @@ MUST_CHECK int search_new(struct search **s, const char *yaml, size_t n_yaml, co
                           const void *onnx, size_t n_onnx, struct err *e);
 void search_free(struct search *s); /* NULL is fine */
 
-/* What the recipe isn't recorded with: the kind of cut, finetune and finish, but for the teachers, from the spec. */
+/* What the recipe isn't recorded with: the kind of cut, what is made of images, finetune and finish, but for the teachers, from the spec. */
 void search_complete(const struct spec *spec, struct recipe *r);
 
 /* ERR_INVALID when the ONNX file can't teach the search's network: another input or other classes. */

@@ -18,6 +18,9 @@ struct spec {
     char *model;     /* as written: a file, relative to the spec's; or, of a training, a name of the zoo */
     char *data_path; /* likewise; NULL for synthetic */
     enum data_kind data;
+    char *data_labels;          /* images: the label file's name; NULL: the usual one, where it is there */
+    int resize, offset;         /* images: as in struct recipe */
+    int size;                   /* images: side of a network by its name, in pixels: 224 */
     double mean[4], std[4];
     int n_channels;        /* numbers in mean and std, 0 when absent */
     int reward, calibrate; /* images: 5000, 2000 */

@@ -9,6 +9,7 @@ static const char *const data_kinds[DATA_KINDS] = {
     [DATA_CIFAR100] = "cifar100",
     [DATA_IDX] = "idx",
     [DATA_SYNTHETIC] = "synthetic",
+    [DATA_IMAGES] = "images",
 };
 
 static const struct set_file files[DATA_KINDS][2][RECIPE_MAX_FILES + 1] = {
@@ -22,6 +23,7 @@ static const struct set_file files[DATA_KINDS][2][RECIPE_MAX_FILES + 1] = {
     [DATA_CIFAR100] = {{{"train.bin", 153700000}}, {{"test.bin", 30740000}}},
     [DATA_IDX] = {{{"train-images-idx3-ubyte", 0}, {"train-labels-idx1-ubyte", 0}},
                   {{"t10k-images-idx3-ubyte", 0}, {"t10k-labels-idx1-ubyte", 0}}},
+    [DATA_IMAGES] = {{{"images.index", 0}}, {{"images.index", 0}}},
 };
 
 static const int train_images[DATA_KINDS] = {

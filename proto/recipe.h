@@ -11,11 +11,13 @@
 #include "common/model/fine.h"
 #include "proto/training.h"
 
-enum data_kind { DATA_CIFAR10, DATA_CIFAR100, DATA_IDX, DATA_SYNTHETIC, DATA_KINDS };
+enum data_kind { DATA_CIFAR10, DATA_CIFAR100, DATA_IDX, DATA_SYNTHETIC, DATA_IMAGES, DATA_KINDS };
 enum select_kind { SELECT_GRAM, SELECT_L1, SELECT_KINDS };
 
 #define RECIPE_MAX_FILES 8
 #define RECIPE_NAME      64 /* with its NUL */
+#define RECIPE_MAX_RESIZE 4096
+#define RECIPE_MAX_OFFSET 1000 /* of images' classes */
 
 struct data_file {
     char name[RECIPE_NAME]; /* as in the set, such as "data_batch_1.bin"; a plain name, never a path */
@@ -38,6 +40,8 @@ struct recipe {
     enum precision precision;  /* of scoring, recalibration and training; Gram matrices and the test set: fp32 */
     struct training finetune;  /* inside each evaluation, on the training images that aren't in the reward split */
     struct training finish;    /* of finalists and training jobs, on all training images */
+    int resize; /* images: pixels of the shorter side before the evaluation's crop; 0: the usual ones for the input */
+    int offset; /* images: added to each class, for networks with a background class before the others */
 };
 
 const char *data_kind_name(enum data_kind k);
@@ -48,7 +52,8 @@ struct set_file {
     const char *name;
     uint64_t bytes; /* the size that it has, 0: any */
 };
-/* The files of a kind's training or test split; the last is followed by one without a name. Synthetic has none. */
+/* The files of a kind's training or test split; the last is followed by one without a name. Synthetic has none.
+ * Images have an index for both, and the parts that it names by their hash. */
 const struct set_file *data_kind_files(enum data_kind k, bool test);
 /* Images of the training split; 0: the files say. */
 int data_kind_images(enum data_kind k);

@@ -38,8 +38,15 @@ int job_state_new(struct worker_state **st, int threads, struct err *e)
     if (rc < 0) {
         free(*st);
         *st = NULL;
+        return rc;
     }
-    return rc;
+    (*st)->images.needs = (struct image_needs){.pool = (*st)->pool, .memory = PICTURES_MEMORY};
+    return 0;
+}
+
+void job_state_memory(struct worker_state *st, uint64_t bytes)
+{
+    st->images.needs.memory = bytes;
 }
 
 static void drop_network(struct network *n)
@@ -182,7 +189,7 @@ static int score_test(struct worker_state *st, const struct compress_work *cw, c
                       const struct job_host *host, struct metrics *out, struct err *e)
 {
     struct dataset test;
-    int rc = images_test(cw->recipe, host, &test, e);
+    int rc = images_test(&st->images, cw->recipe, host, &test, e);
     if (rc < 0)
         return rc;
     struct scored_set set = images_set(&st->images, &test);
@@ -311,6 +318,7 @@ static int prepare(struct worker_state *st, const struct msg_work *w, const stru
         rc = load_model(st, &w->recipe.model, host, e);
     if (rc == 0)
         rc = load_teacher(st, w, t, host, e);
+    st->images.needs.graph = &st->network.model.graph;
     if (rc == 0)
         rc = images_load(&st->images, &w->recipe, images, host, e);
     if (rc == 0)

@@ -346,8 +346,6 @@ static int opset_of(const struct node *d)
         return 10;
     case OP_GEMM:
         return d->u.gemm.bias ? OLDEST_OPSET : 11;
-    case OP_HARDSWISH:
-        return 14;
     default:
         return 13;
     }

@@ -166,7 +166,8 @@ static inline float *album_floats(const struct album *a, int first, int n)
     float *x = xcalloc((size_t)n * (size_t)a->data.C * (size_t)a->data.H * (size_t)a->data.W, sizeof(float));
     for (int i = 0; i < n; i++)
         index[i] = a->set.index ? a->set.index[first + i] : first + i;
-    dataset_fill(&a->data, index, n, a->mean, a->std, x);
+    struct err e;
+    ck_assert_int_eq(dataset_fill(&a->data, index, n, a->mean, a->std, x, &e), 0);
     free(index);
     return x;
 }

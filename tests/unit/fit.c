@@ -376,7 +376,7 @@ START_TEST(by_hand)
         t.m.weights.of[gemm].w[i] = (float)w[i];
     t.m.weights.of[gemm].b[1] = 0.5F;
     ck_assert_int_eq(fit_state_new(&t.st, &t.m, &e), 0);
-    t.d = (struct dataset){N, 2, 1, 1, 2, pixels, labels};
+    t.d = (struct dataset){.n = N, .C = 2, .H = 1, .W = 1, .n_classes = 2, .pixels = pixels, .labels = labels};
     t.set = (struct scored_set){&t.d, NULL, N, NULL, NULL};
     t.how = training_none();
     t.how.steps = STEPS;

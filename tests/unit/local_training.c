@@ -391,7 +391,7 @@ static const struct {
     {{"--model"}, "--model needs a value", 2},
     {{"--modell", "x"}, "--modell isn't an option that is known", 2},
     {{"--model", "m.onnx", "-o", "o.onnx", "more"}, "\"more\" isn't an option", 2},
-    {{"--data", "cifar11:x"}, "--data \"cifar11:x\": kinds are cifar10, cifar100, idx and synthetic", 2},
+    {{"--data", "cifar11:x"}, "--data \"cifar11:x\": kinds are cifar10, cifar100, idx, images and synthetic", 2},
     {{"--data", "idx"}, "--data \"idx\" isn't KIND:PATH", 2},
     {{"--threads", "0"}, "--threads \"0\" isn't a whole number from 1 to 4096", 2},
     {{"--model", "m.onnx", "-o", "o.onnx"}, "--data idx:PATH is missing", 1},

@@ -80,7 +80,7 @@ int main(int argc, char **argv)
     must(pool_new(&pool, threads, &e), &e);
     must(onnx_load_file(argv[1], &m, &e), &e);
     must(images_load(&im, &r, IMAGES_CARVED, &host, &e), &e);
-    must(images_test(&r, &host, &test, &e), &e);
+    must(images_test(&im, &r, &host, &test, &e), &e);
     struct scored_set reward = images_set(&im, &im.reward), calibrate = images_set(&im, &im.calibrate),
                       tests = images_set(&im, &test);
     struct compress_work cw = {.pool = pool, .model = &m, .recipe = &r, .reward = &reward, .calibrate = &calibrate};
