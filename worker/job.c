@@ -70,13 +70,18 @@ void job_state_free(struct worker_state *st)
     free(st);
 }
 
+/* A blob is what it is; were it to name other files, they would not be opened. */
 static int load_network(struct network *n, const struct hash *h, const struct job_host *host, struct err *e)
 {
     drop_network(n);
     const char *path;
+    struct buf bytes = {0};
     int rc = host->blob(host->arg, h, 0, NULL, NULL, &path, e);
     if (rc == 0)
-        rc = onnx_load_file(path, &n->model, e);
+        rc = file_read(path, ONNX_MAX_BYTES, &bytes, e);
+    if (rc == 0 && (rc = onnx_load(bytes.p, bytes.n, &n->model, e)) < 0)
+        rc = err_wrap(e, "%s", path);
+    buf_release(&bytes);
     if (rc == 0) {
         n->there = true;
         n->hash = *h;
@@ -110,7 +115,7 @@ static int load_teacher(struct worker_state *st, const struct msg_work *w, const
     return rc < 0 ? err_wrap(e, "teacher") : 0;
 }
 
-static int load_profile(struct worker_state *st, const struct hash *h, const struct job_host *host, struct err *e)
+static int load_profile(struct worker_state *st, const struct hash *h, enum cut_kind cut, const struct job_host *host, struct err *e)
 {
     if (st->has_profile && hash_equal(h, &st->profile_hash))
         return 0;
@@ -125,7 +130,7 @@ static int load_profile(struct worker_state *st, const struct hash *h, const str
     buf_release(&bytes);
     if (rc < 0)
         return rc;
-    if ((rc = dense_new(&st->dense, &st->network.model, &st->profile, e)) < 0) {
+    if ((rc = dense_new(&st->dense, &st->network.model, &st->profile, cut, e)) < 0) {
         profile_release(&st->profile);
         return rc;
     }
@@ -237,9 +242,9 @@ static int tune(struct worker_state *st, const struct msg_work *w, const struct 
 static int run_candidate(struct worker_state *st, const struct compress_work *cw, const struct msg_work *w,
                          const struct job_host *host, struct msg_result *r, struct err *e)
 {
-    if ((int)w->n_keep != st->dense.groups.n)
+    if ((int)w->n_keep != st->profile.n_groups)
         return err_set(e, ERR_INVALID, "the candidate has %u groups, the network %d", w->n_keep,
-                       st->dense.groups.n);
+                       st->profile.n_groups);
     struct model m;
     struct buf file = {0};
     int rc = evaluate_make(cw, &st->dense, &st->profile, w->keep, &m, e);
@@ -312,7 +317,7 @@ static int prepare(struct worker_state *st, const struct msg_work *w, const stru
         rc = check_images(&st->network.model.graph, images_any(&st->images), e);
     if (rc == 0 && candidate)
         rc = w->has_profile
-                 ? load_profile(st, &w->profile, host, e)
+                 ? load_profile(st, &w->profile, w->recipe.cut, host, e)
                  : err_set(e, ERR_INVALID, "task %s came without a profile", task_kind_name(w->task.kind));
     return rc;
 }

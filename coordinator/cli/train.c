@@ -91,14 +91,14 @@ static int give_work(const struct order *o, struct err *e)
 }
 
 /* The worker's program takes our place: its exit code is ours, and Ctrl-C reaches it. */
-static int become_worker(const struct train *t, const struct order *o, const char *model, struct err *e)
+static int become_worker(const struct train *t, const struct order *o, struct err *e)
 {
     char *argv[16], *program, *folder = order_data_folder(o), *threads = xasprintf("%ld", t->threads);
     char *data = xasprintf("%s%s%s", data_kind_name(o->spec.data), folder ? ":" : "", folder ? folder : "");
     int n = 0, rc = process_find("espalier-worker", &program, e);
     if (rc < 0)
         goto out;
-    const char *const words[] = {program, "train", "--model", model, "--data", data, "-o", t->out};
+    const char *const words[] = {program, "train", "--model", o->model.path, "--data", data, "-o", t->out};
     for (; n < (int)(sizeof(words) / sizeof(*words)); n++)
         argv[n] = (char *)words[n];
     if (o->finish_teacher.path) {
@@ -255,7 +255,7 @@ int verb_train(struct cli *c, int argc, char **argv, struct err *e)
     }
     rc = read_order(&o, &t, &model, e);
     if (rc == 0)
-        rc = t.job ? run_job(c, &t, &o, e) : become_worker(&t, &o, model, e);
+        rc = t.job ? run_job(c, &t, &o, e) : become_worker(&t, &o, e);
     free(model);
     order_release(&o);
     return rc;

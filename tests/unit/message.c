@@ -362,14 +362,14 @@ static void assemble(const char *s, struct buf *b)
 #define BIG   "cb 40 8f 48 00 00 00 00 00" /* 1001 */
 #define MINUS "cb bf f0 00 00 00 00 00 00"
 #define WORK  "99 09 " TASK " "
-#define HEAD  "9e 01 " HASH " 00 "
+#define HEAD  "9f 01 " HASH " 00 "
 #define TRAINING                                                                                                   \
     "dc 00 11 00 00 01 " ONE " " ZERO " c3 " ZERO " c2 00 " ZERO " 90 " ZERO " " ZERO " 00 c3 00 " DISTILL
 #define DISTILL "96 00 " ONE " " ONE " " ONE " " ONE " c0"
 #define AFTER   " 00 " TRAINING " " TRAINING
 #define ABOUT   "97 a0 a0 " NONE " 00 00 00 00"
 #define END     " " ABOUT " " ONE " 00 c0"
-#define TAIL    " 90 90 01 01 00 c3 c3" AFTER " c0 91 05" END
+#define TAIL    " 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05" END
 
 static const struct {
     const char *frame, *line;
@@ -461,8 +461,8 @@ static const struct {
     {"95 0b " HASH " 00 05 a1 'x'", "CHUNK.bytes: text where bytes belongs"},
     {"94 07 01 00 05", "WELCOME.beat_ms: 0, at least 1"},
     {"94 07 01 05 05", "WELCOME: lease_ms 5 isn't above beat_ms 5"},
-    {WORK "9d 01 " HASH " 00" TAIL, "WORK.recipe: 13 fields, not 14"},
-    {WORK "9e 01 " HASH " 04 90" TAIL, "WORK.recipe.data: 4, at most 3"},
+    {WORK "9e 01 " HASH " 00" TAIL, "WORK.recipe: 14 fields, not 15"},
+    {WORK "9f 01 " HASH " 04 90" TAIL, "WORK.recipe.data: 4, at most 3"},
     {WORK HEAD "91 93 a3 'a/b' " HASH " 01" TAIL,
      "WORK.recipe.files[0].file: name \"a/b\" isn't a plain file name"},
     {WORK HEAD "91 93 a2 '..' " HASH " 01" TAIL, "WORK.recipe.files[0].file: name \"..\" isn't a plain file name"},
@@ -471,31 +471,33 @@ static const struct {
     {WORK HEAD "91 93 a3 'a' 00 'b' " HASH " 01" TAIL,
      "WORK.recipe.files[0].file.name: byte 0x00 in a text is a control character or no UTF-8"},
     {WORK HEAD "99 90 90 90 90 90 90 90 90 90" TAIL, "WORK.recipe.files: 9 elements, at most 8"},
-    {WORK HEAD "90 91 " ONE " 90 01 01 00 c3 c3" AFTER " c0 91 05" END, "WORK.recipe: 1 numbers in mean, 0 in std"},
-    {WORK HEAD "90 91 " ONE " 91 " ZERO " 01 01 00 c3 c3" AFTER " c0 91 05" END, "WORK.recipe: std 0"},
-    {WORK HEAD "90 91 " NAN64 " 91 " ONE " 01 01 00 c3 c3" AFTER " c0 91 05" END,
+    {WORK HEAD "90 91 " ONE " 90 01 01 00 00 c3 c3" AFTER " c0 91 05" END, "WORK.recipe: 1 numbers in mean, 0 in std"},
+    {WORK HEAD "90 91 " ONE " 91 " ZERO " 01 01 00 00 c3 c3" AFTER " c0 91 05" END, "WORK.recipe: std 0"},
+    {WORK HEAD "90 91 " NAN64 " 91 " ONE " 01 01 00 00 c3 c3" AFTER " c0 91 05" END,
      "WORK.recipe.mean[0]: nan isn't a number that can be used"},
-    {WORK HEAD "90 90 90 01 01 02 c3 c3" AFTER " c0 91 05" END, "WORK.recipe.select: 2, at most 1"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3 02 " TRAINING " " TRAINING " c0 91 05" END,
+    {WORK HEAD "90 90 90 01 01 00 02 c3 c3" AFTER " c0 91 05" END, "WORK.recipe.select: 2, at most 1"},
+    {WORK HEAD "90 90 90 01 01 02 00 c3 c3" AFTER " c0 91 05" END, "WORK.recipe.cut: 2, at most 1"},
+    {WORK HEAD "90 90 90 01 01 01 00 c3 c3" AFTER " c0 91 05" END, "WORK.recipe: reconstruction of single weights"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3 02 " TRAINING " " TRAINING " c0 91 05" END,
      "WORK.recipe.precision: 2, at most 1"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3 00 90 " TRAINING " c0 91 05" END, "WORK.recipe.finetune: 0 fields, not 17"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3 00 " TRAINING " c0 c0 91 05" END,
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3 00 90 " TRAINING " c0 91 05" END, "WORK.recipe.finetune: 0 fields, not 17"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3 00 " TRAINING " c0 c0 91 05" END,
      "WORK.recipe.finish: nil where an array belongs"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 00" END, "WORK.keep[0]: 0, at least 1"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 90" END, "WORK: 0 groups to keep for a task of kind evaluate"},
-    {"99 09 94 00 01 ff 01 " HEAD "90 90 90 01 01 00 c3 c3" AFTER " " HASH " 90" END,
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 00" END, "WORK.keep[0]: 0, at least 1"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 90" END, "WORK: 0 groups to keep for a task of kind evaluate"},
+    {"99 09 94 00 01 ff 01 " HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " " HASH " 90" END,
      "WORK: a profile for a task of kind profile"},
-    {"99 09 94 04 01 ff 01 " HEAD "90 90 90 01 01 00 c3 c3" AFTER " " HASH " 90" END,
+    {"99 09 94 04 01 ff 01 " HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " " HASH " 90" END,
      "WORK: a profile for a task of kind train"},
-    {"99 09 94 04 01 ff 01 " HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05" END,
+    {"99 09 94 04 01 ff 01 " HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05" END,
      "WORK: 1 groups to keep for a task of kind train"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 " ABOUT " " TWO " 00 c0", "WORK.lr_scale: 2, at most 1"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 " ABOUT " " MINUS " 00 c0", "WORK.lr_scale: -1, at least 0"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " cd 27 11 c0",
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " TWO " 00 c0", "WORK.lr_scale: 2, at most 1"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " MINUS " 00 c0", "WORK.lr_scale: -1, at least 0"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " cd 27 11 c0",
      "WORK.resume_epoch: 10001, at most 10000"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 00 " HASH, "WORK: a checkpoint of epoch 0"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 03 c0", "WORK: no checkpoint of epoch 3"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 03 " HASH,
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 00 " HASH, "WORK: a checkpoint of epoch 0"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 03 c0", "WORK: no checkpoint of epoch 3"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 03 " HASH,
      "WORK: a checkpoint for a task of kind evaluate"},
     {"98 10 " TASK " 01 " HASH " " ONE " " ONE " " ONE " " ONE,
      "CHECKPOINT: a checkpoint of a task of kind evaluate"},
@@ -578,7 +580,7 @@ static const struct {
 static int decode_training(int field, const char *bytes, struct message *m, struct err *e)
 {
     struct buf b = {0};
-    assemble(WORK HEAD "90 90 90 01 01 00 c3 c3 00 dc 00 11", &b);
+    assemble(WORK HEAD "90 90 90 01 01 00 00 c3 c3 00 dc 00 11", &b);
     for (int i = 0; i < FIELDS; i++) {
         if (i == DISTILL_AT)
             assemble("96", &b);
@@ -614,7 +616,7 @@ START_TEST(sizes_have_limits)
     big[0] = 0xdd, big[1] = (uint8_t)(n >> 24), big[2] = (uint8_t)(n >> 16), big[3] = (uint8_t)(n >> 8),
     big[4] = (uint8_t)n;
     ck_assert_int_eq(message_decode(big, 5 + n, &m, &e), ERR_INVALID);
-    ck_assert_str_eq(e.text, "more than 135424 elements");
+    ck_assert_str_eq(e.text, "more than 266496 elements");
     free(big);
 }
 END_TEST
