@@ -8,10 +8,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/model/fine.h"
 #include "proto/training.h"
 
 enum data_kind { DATA_CIFAR10, DATA_CIFAR100, DATA_IDX, DATA_SYNTHETIC, DATA_IMAGES, DATA_KINDS };
+enum cut_kind { CUT_CHANNELS, CUT_FINE, CUT_KINDS }; /* what a search cuts: common/model/groups.h, fine.h */
 enum select_kind { SELECT_GRAM, SELECT_L1, SELECT_KINDS };
 
 #define RECIPE_MAX_FILES 8

@@ -22,8 +22,6 @@
 #include "common/model/action.h"
 #include "common/model/cost.h"
 
-enum cut_kind { CUT_CHANNELS, CUT_FINE, CUT_KINDS }; /* what a search cuts */
-
 #define FINE_MOST 1000 /* per mille: all weights */
 #define FINE_STEP 5    /* what decisions are multiples of */
 

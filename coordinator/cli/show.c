@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/base/buf.h"
+#include "common/model/fine.h"
 #include "coordinator/cli/args.h"
 #include "coordinator/cli/client.h"
 #include "coordinator/cli/format.h"
