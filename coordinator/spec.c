@@ -263,6 +263,7 @@ static int take_train(const struct spec_tree *t, struct spec *s, struct err *e)
     s->training = true;
     s->reward = s->calibrate = s->finish_top = 0;
     s->finish = spec_training_from_scratch();
+    begin_training(s, &s->finetune); /* there is none, but its fields must suit */
     int rc = take_training("train", t->train, s, &s->finish, &s->finish_teacher, e);
     if (rc == 0 && !training_any(&s->finish))
         rc = err_set(e, ERR_INVALID, "spec: train.epochs is missing: such as train: {epochs: 100}");

@@ -455,7 +455,8 @@ START_TEST(images_are_read)
     static const char yaml[] = H "data: {kind: images, path: a, labels: l.csv, resize: 256, offset: 1, size: 64}\n" B
                                  "finetune: {epochs: 1, augment: {scale: [0.25, 0.5]}}\n"
                                  "finish: {epochs: 1, augment: {scale: [0, 0]}}\n",
-                      plain[] = H PHOTOS B;
+                      plain[] = H PHOTOS B,
+                      training[] = "spec_version: 1\nname: x\nmodel: resnet-20\n" PHOTOS "train: {epochs: 1}\n";
     struct spec s;
     struct recipe r;
     struct err e;
@@ -472,6 +473,9 @@ START_TEST(images_are_read)
     ck_assert_ptr_null(s.data_labels);
     ck_assert(s.resize == 0 && s.offset == 0 && s.size == 224);
     ck_assert(s.finish.pad == 0 && s.finish.scale[0] == 0.08 && s.finish.scale[1] == 1);
+    spec_release(&s);
+    ck_assert_msg(spec_parse(training, strlen(training), &s, &e) == 0, "%s", e.text);
+    ck_assert(s.finish.pad == 0 && s.finish.scale[1] == 1 && s.finish.lr == 0.1 && s.finetune.pad == 0);
     spec_release(&s);
 }
 END_TEST
