@@ -20,7 +20,8 @@ struct search {
     struct spec spec;
     struct recipe recipe;
     struct graph graph;
-    struct groups groups;
+    struct groups groups; /* empty when single weights are cut */
+    struct fine fine;     /* empty when channels are cut */
     struct limits limits;
     struct cost dense_cost;
     struct budget budgets[SPEC_MAX_BUDGETS];
@@ -60,8 +61,8 @@ MUST_CHECK int search_new(struct search **s, const char *yaml, size_t n_yaml, co
                           const void *onnx, size_t n_onnx, struct err *e);
 void search_free(struct search *s); /* NULL is fine */
 
-/* The recipe's finetune and finish, but for the teachers, and what is made of images, from the spec. */
-void search_take_training(const struct spec *spec, struct recipe *r);
+/* What the recipe isn't recorded with: the kind of cut, what is made of images, finetune and finish, but for the teachers, from the spec. */
+void search_complete(const struct spec *spec, struct recipe *r);
 
 /* ERR_INVALID when the ONNX file can't teach the search's network: another input or other classes. */
 MUST_CHECK int search_check_teacher(const struct search *s, const void *onnx, size_t n, struct err *e);
@@ -98,7 +99,7 @@ int search_choose_finalists(struct search *s);
 
 struct task *search_task(struct search *s, const struct task_id *id); /* NULL: there is none */
 
-/* "search 3 resnet56-cifar10 flops 0.5", for an exported file's metadata. */
-void search_note(int64_t id, const char *name, const struct candidate_row *r, char *out, size_t n);
+/* For an exported file's metadata, but for the score. */
+void search_about(const char *name, const struct candidate_row *r, struct msg_about *a);
 
 #endif

@@ -133,11 +133,35 @@ static int take_search(const struct search_tree *t, struct spec *s, struct err *
     return rc;
 }
 
+/* What makes no sense for single weights: they need no rounding, know no groups, and the largest stay. */
+static int take_fine(const struct cut_tree *t, struct spec *s, struct err *e)
+{
+    const struct {
+        const char *key, *value;
+    } others[] = {{"groups", t->groups}, {"round_to", t->round_to}, {"select", t->select}};
+    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+        if (others[i].value)
+            return err_set(e, ERR_INVALID, "spec: cut.%s \"%s\" has no place beside cut.kind \"fine\"", others[i].key,
+                           others[i].value);
+    s->keep_min = 0.05;
+    s->reconstruct = false;
+    int rc = spec_take_bool("cut.reconstruct", t->reconstruct, &s->reconstruct, e);
+    if (rc == 0 && s->reconstruct)
+        rc = err_set(e, ERR_INVALID, "spec: cut.reconstruct \"%s\": weights that stay aren't rebuilt with cut.kind \"fine\"",
+                     t->reconstruct);
+    return rc;
+}
+
 static int take_cut(const struct cut_tree *t, struct spec *s, struct err *e)
 {
     if (!t)
         return 0;
     const char *groups = t->groups;
+    int rc = 0;
+    if (t->kind && !cut_kind_from_name(t->kind, &s->cut))
+        return spec_not_one_of("cut.kind", t->kind, "channels, fine", e);
+    if (s->cut == CUT_FINE && (rc = take_fine(t, s, e)) < 0)
+        return rc;
     if (groups && strcmp(groups, "all") != 0 && strcmp(groups, "inner") != 0)
         return spec_not_one_of("cut.groups", groups, "all, inner", e);
     s->inner_only = groups && strcmp(groups, "inner") == 0;
@@ -145,7 +169,7 @@ static int take_cut(const struct cut_tree *t, struct spec *s, struct err *e)
         return spec_absent_yet("cut.round_to", "auto", "choosing the rounding", "use a number such as 8", e);
     if (t->select && !select_kind_from_name(t->select, &s->select))
         return spec_not_one_of("cut.select", t->select, "gram, l1", e);
-    int rc = spec_take_small("cut.round_to", t->round_to, 1, 1024, &s->round_to, e);
+    rc = spec_take_small("cut.round_to", t->round_to, 1, 1024, &s->round_to, e);
     if (rc == 0)
         rc = spec_take_over("cut.keep_min", t->keep_min, 0, 1, &s->keep_min, e);
     if (rc == 0)
@@ -324,6 +348,7 @@ void spec_recipe(const struct spec *s, struct recipe *r)
     r->n_channels = s->n_channels;
     r->reward = s->reward;
     r->calibrate = s->calibrate;
+    r->cut = s->cut;
     r->select = s->select;
     r->reconstruct = s->reconstruct;
     r->recalibrate = s->recalibrate;

@@ -33,11 +33,12 @@ struct spec {
     enum policy_start start;         /* sensitivity */
     enum reward_kind objective;      /* search.reward: accuracy, error-flops or error-params */
     int episodes, warmup, lookahead; /* 400, 100, 32 */
+    enum cut_kind cut;               /* channels */
     bool inner_only;                 /* cut.groups: inner */
     int round_to;                    /* 8 */
-    double keep_min;                 /* 0.2 */
+    double keep_min;                 /* 0.2; fine 0.05 */
     enum select_kind select;         /* gram */
-    bool reconstruct, recalibrate;   /* true, true */
+    bool reconstruct, recalibrate;   /* true, true; fine false, true */
     enum precision precision;        /* fp32 */
     struct training finetune;        /* inside each evaluation; none */
     struct training finish;          /* of finalists; none. A training's `train` */

@@ -34,7 +34,7 @@ static const cyaml_schema_field_t search_fields[] = {
     TEXT(struct search_tree, lookahead), TEXT(struct search_tree, reward), TEXT(struct search_tree, start),
     CYAML_FIELD_END};
 static const cyaml_schema_field_t cut_fields[] = {
-    TEXT(struct cut_tree, groups), TEXT(struct cut_tree, round_to), TEXT(struct cut_tree, keep_min),
+    TEXT(struct cut_tree, kind), TEXT(struct cut_tree, groups), TEXT(struct cut_tree, round_to), TEXT(struct cut_tree, keep_min),
     TEXT(struct cut_tree, select), TEXT(struct cut_tree, reconstruct), TEXT(struct cut_tree, recalibrate),
     CYAML_FIELD_END};
 static const cyaml_schema_field_t augment_fields[] = {

@@ -49,7 +49,7 @@ struct search_tree {
     char *policy, *episodes, *warmup, *lookahead, *reward, *start;
 };
 struct cut_tree {
-    char *groups, *round_to, *keep_min, *select, *reconstruct, *recalibrate;
+    char *kind, *groups, *round_to, *keep_min, *select, *reconstruct, *recalibrate;
 };
 struct spec_tree {
     char *spec_version, *name, *seed, *model, *classes, *precision;

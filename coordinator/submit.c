@@ -48,7 +48,7 @@ static void on_created(void *arg, int64_t id, const struct err *e)
                  s->spec.finish.epochs, s->spec.finish.steps);
     else
         log_info("search", "search=%" PRId64 " state=profiling name=\"%s\" episodes=%d groups=%d policy=%s", id,
-                 s->spec.name, s->spec.episodes, s->groups.n, policy_name(s->spec.policy));
+                 s->spec.name, s->spec.episodes, s->limits.n, policy_name(s->spec.policy));
     snprintf(json, sizeof(json), "{\"id\": %" PRId64 "}", id);
     scheduler_add(u->sch, s);
     finish(u, json, NULL);

@@ -34,6 +34,11 @@ static const char *const select_kinds[SELECT_KINDS] = {
     [SELECT_L1] = "l1",
 };
 
+static const char *const cut_kinds[CUT_KINDS] = {
+    [CUT_CHANNELS] = "channels",
+    [CUT_FINE] = "fine",
+};
+
 static int find(const char *const *names, int n, const char *s)
 {
     for (int i = 0; i < n; i++)
@@ -69,6 +74,21 @@ int data_kind_images(enum data_kind k)
     if ((unsigned)k >= DATA_KINDS)
         BUG("data kind %d", (int)k);
     return train_images[k];
+}
+
+const char *cut_kind_name(enum cut_kind k)
+{
+    if ((unsigned)k >= CUT_KINDS)
+        BUG("cut kind %d", (int)k);
+    return cut_kinds[k];
+}
+
+bool cut_kind_from_name(const char *s, enum cut_kind *k)
+{
+    int i = find(cut_kinds, CUT_KINDS, s);
+    if (i >= 0)
+        *k = (enum cut_kind)i;
+    return i >= 0;
 }
 
 const char *select_kind_name(enum select_kind k)

@@ -11,6 +11,7 @@
 #include "proto/training.h"
 
 enum data_kind { DATA_CIFAR10, DATA_CIFAR100, DATA_IDX, DATA_SYNTHETIC, DATA_IMAGES, DATA_KINDS };
+enum cut_kind { CUT_CHANNELS, CUT_FINE, CUT_KINDS }; /* what a search cuts: common/model/groups.h, fine.h */
 enum select_kind { SELECT_GRAM, SELECT_L1, SELECT_KINDS };
 
 #define RECIPE_MAX_FILES 8
@@ -33,8 +34,9 @@ struct recipe {
     double mean[4], std[4]; /* x = (pixel - mean) / std, pixels 0..255, a number a channel */
     int n_channels;         /* 1..4: numbers in mean and std; 0: mean 0, std 1 */
     int reward, calibrate;  /* images carved from the training set */
+    enum cut_kind cut;
     enum select_kind select;
-    bool reconstruct, recalibrate;
+    bool reconstruct, recalibrate; /* of CUT_FINE never reconstruct */
     enum precision precision;  /* of scoring, recalibration and training; Gram matrices and the test set: fp32 */
     struct training finetune;  /* inside each evaluation, on the training images that aren't in the reward split */
     struct training finish;    /* of finalists and training jobs, on all training images */
@@ -55,6 +57,9 @@ struct set_file {
 const struct set_file *data_kind_files(enum data_kind k, bool test);
 /* Images of the training split; 0: the files say. */
 int data_kind_images(enum data_kind k);
+
+const char *cut_kind_name(enum cut_kind k); /* "channels" "fine" */
+bool cut_kind_from_name(const char *s, enum cut_kind *k);
 
 const char *select_kind_name(enum select_kind k);
 bool select_kind_from_name(const char *s, enum select_kind *k);

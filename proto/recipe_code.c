@@ -98,7 +98,7 @@ static void code_training(struct codec *c, const char *name, struct training *t)
 
 void recipe_code(struct codec *c, struct recipe *r)
 {
-    codec_open(c, "recipe", 16);
+    codec_open(c, "recipe", 17);
     codec_u64(c, "seed", &r->seed, UINT64_MAX);
     codec_hash(c, "model", &r->model);
     r->data = (enum data_kind)codec_enum(c, "data", (int)r->data, DATA_KINDS);
@@ -106,9 +106,11 @@ void recipe_code(struct codec *c, struct recipe *r)
     code_normalize(c, r);
     codec_i32(c, "reward", &r->reward, 0, INT32_MAX);
     codec_i32(c, "calibrate", &r->calibrate, 0, INT32_MAX);
+    r->cut = (enum cut_kind)codec_enum(c, "cut", (int)r->cut, CUT_KINDS);
     r->select = (enum select_kind)codec_enum(c, "select", (int)r->select, SELECT_KINDS);
     codec_bool(c, "reconstruct", &r->reconstruct);
     codec_bool(c, "recalibrate", &r->recalibrate);
+    codec_require(c, r->cut != CUT_FINE || !r->reconstruct, "reconstruction of single weights");
     r->precision = (enum precision)codec_enum(c, "precision", (int)r->precision, PRECISION_KINDS);
     code_training(c, "finetune", &r->finetune);
     code_training(c, "finish", &r->finish);

@@ -1,6 +1,5 @@
 #include "worker/job.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,8 +7,8 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/onnx/load.h"
-#include "common/onnx/save.h"
 #include "worker/compress/evaluate.h"
+#include "worker/export.h"
 #include "worker/images.h"
 #include "worker/tuning.h"
 
@@ -78,13 +77,18 @@ void job_state_free(struct worker_state *st)
     free(st);
 }
 
+/* A blob is what it is; were it to name other files, they would not be opened. */
 static int load_network(struct network *n, const struct hash *h, const struct job_host *host, struct err *e)
 {
     drop_network(n);
     const char *path;
+    struct buf bytes = {0};
     int rc = host->blob(host->arg, h, 0, NULL, NULL, &path, e);
     if (rc == 0)
-        rc = onnx_load_file(path, &n->model, e);
+        rc = file_read(path, ONNX_MAX_BYTES, &bytes, e);
+    if (rc == 0 && (rc = onnx_load(bytes.p, bytes.n, &n->model, e)) < 0)
+        rc = err_wrap(e, "%s", path);
+    buf_release(&bytes);
     if (rc == 0) {
         n->there = true;
         n->hash = *h;
@@ -118,7 +122,7 @@ static int load_teacher(struct worker_state *st, const struct msg_work *w, const
     return rc < 0 ? err_wrap(e, "teacher") : 0;
 }
 
-static int load_profile(struct worker_state *st, const struct hash *h, const struct job_host *host, struct err *e)
+static int load_profile(struct worker_state *st, const struct hash *h, enum cut_kind cut, const struct job_host *host, struct err *e)
 {
     if (st->has_profile && hash_equal(h, &st->profile_hash))
         return 0;
@@ -133,7 +137,7 @@ static int load_profile(struct worker_state *st, const struct hash *h, const str
     buf_release(&bytes);
     if (rc < 0)
         return rc;
-    if ((rc = dense_new(&st->dense, &st->network.model, &st->profile, e)) < 0) {
+    if ((rc = dense_new(&st->dense, &st->network.model, &st->profile, cut, e)) < 0) {
         profile_release(&st->profile);
         return rc;
     }
@@ -178,44 +182,6 @@ static int run_profile(const struct compress_work *cw, const struct job_host *ho
     buf_release(&bytes);
     profile_release(&p);
     return rc;
-}
-
-static int put_model(const struct model *m, const struct onnx_meta *meta, int n_meta, const struct job_host *host,
-                     struct msg_result *r, struct err *e)
-{
-    struct buf bytes = {0};
-    int rc = onnx_save(m, meta, n_meta, &bytes, e);
-    if (rc == 0)
-        rc = put(host, &bytes, r, e);
-    buf_release(&bytes);
-    return rc;
-}
-
-/* The candidate as a file: as the model came, with what it is and whose child in its metadata. */
-static int export_candidate(const struct model *m, const struct msg_work *w, const struct job_host *host,
-                            struct msg_result *r, struct err *e)
-{
-    struct model out;
-    char episode[16], parent[HASH_HEX];
-    snprintf(episode, sizeof(episode), "%d", w->task.episode);
-    hash_to_hex(&w->recipe.model, parent);
-    const struct onnx_meta meta[] = {
-        {"espalier.search", w->note}, {"espalier.episode", episode}, {"espalier.parent_sha256", parent}};
-    int rc = fold(m, &out, e);
-    if (rc < 0)
-        return rc;
-    rc = put_model(&out, meta, 3, host, r, e);
-    model_release(&out);
-    return rc;
-}
-
-static int export_trained(const struct model *m, const struct msg_work *w, const struct job_host *host,
-                          struct msg_result *r, struct err *e)
-{
-    char from[HASH_HEX];
-    hash_to_hex(&w->recipe.model, from);
-    const struct onnx_meta meta[] = {{"espalier.training", w->note}, {"espalier.trained_from", from}};
-    return put_model(m, meta, 2, host, r, e);
 }
 
 /* In fp32, whatever the search works in: what is recorded is what the exported file does elsewhere. */
@@ -283,10 +249,11 @@ static int tune(struct worker_state *st, const struct msg_work *w, const struct 
 static int run_candidate(struct worker_state *st, const struct compress_work *cw, const struct msg_work *w,
                          const struct job_host *host, struct msg_result *r, struct err *e)
 {
-    if ((int)w->n_keep != st->dense.groups.n)
+    if ((int)w->n_keep != st->profile.n_groups)
         return err_set(e, ERR_INVALID, "the candidate has %u groups, the network %d", w->n_keep,
-                       st->dense.groups.n);
+                       st->profile.n_groups);
     struct model m;
+    struct buf file = {0};
     int rc = evaluate_make(cw, &st->dense, &st->profile, w->keep, &m, e);
     if (rc < 0)
         return rc;
@@ -296,7 +263,10 @@ static int run_candidate(struct worker_state *st, const struct compress_work *cw
     if (rc == 0 && w->task.kind == TASK_FINAL)
         rc = score_test(st, cw, &m, host, &r->test, e);
     if (rc == 0 && w->task.kind != TASK_EVALUATE)
-        rc = export_candidate(&m, w, host, r, e);
+        rc = export_candidate(&m, &st->dense, &st->profile, w, r, &file, e);
+    if (rc == 0 && w->task.kind != TASK_EVALUATE)
+        rc = put(host, &file, r, e);
+    buf_release(&file);
     model_release(&m);
     return rc;
 }
@@ -306,6 +276,7 @@ static int run_training(struct worker_state *st, const struct compress_work *cw,
                         const struct job_host *host, struct msg_result *r, struct err *e)
 {
     struct model m = {0};
+    struct buf file = {0};
     int rc = graph_copy(&st->network.model.graph, &m.graph, e);
     if (rc == 0)
         rc = weights_copy(&st->network.model.weights, &m.weights, e);
@@ -314,7 +285,10 @@ static int run_training(struct worker_state *st, const struct compress_work *cw,
     if (rc == 0)
         rc = score_test(st, cw, &m, host, &r->test, e);
     if (rc == 0)
-        rc = export_trained(&m, w, host, r, e);
+        rc = export_trained(&m, w, r, &file, e);
+    if (rc == 0)
+        rc = put(host, &file, r, e);
+    buf_release(&file);
     model_release(&m);
     return rc;
 }
@@ -351,7 +325,7 @@ static int prepare(struct worker_state *st, const struct msg_work *w, const stru
         rc = check_images(&st->network.model.graph, images_any(&st->images), e);
     if (rc == 0 && candidate)
         rc = w->has_profile
-                 ? load_profile(st, &w->profile, host, e)
+                 ? load_profile(st, &w->profile, w->recipe.cut, host, e)
                  : err_set(e, ERR_INVALID, "task %s came without a profile", task_kind_name(w->task.kind));
     return rc;
 }

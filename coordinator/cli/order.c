@@ -11,6 +11,7 @@
 #include "common/base/mem.h"
 #include "common/onnx/load.h"
 #include "common/zoo/zoo.h"
+#include "coordinator/cli/network.h"
 #include "coordinator/cli/overlay.h"
 #include "coordinator/spec_images.h"
 
@@ -100,20 +101,40 @@ char *order_data_folder(const struct order *o)
     return folder;
 }
 
+/* A model that lies in several files goes out as one, which is in memory alone. */
+static int hold(const char *path, const struct buf *bytes, char **held, struct err *e)
+{
+    int fd, rc = network_hold(path, bytes->p, bytes->n, &fd, e);
+    *held = rc == 0 ? xasprintf("/proc/self/fd/%d", fd) : NULL;
+    return rc;
+}
+
 /* g: NULL, or takes the network's structure. */
 static int add_onnx(struct upload *u, const char *path, const char *as, struct graph *g, struct err *e)
 {
     struct model m;
-    int rc = onnx_load_file(path, &m, e);
+    struct buf bytes = {0};
+    bool joined;
+    char *held = NULL;
+    int rc = onnx_read_file(path, &bytes, &joined, e);
+    if (rc == 0 && (rc = onnx_load(bytes.p, bytes.n, &m, e)) < 0)
+        rc = err_wrap(e, "%s", path);
     if (rc < 0)
-        return rc;
+        goto out;
     if (g) {
         *g = m.graph;
         weights_release(&m.weights);
     } else {
         model_release(&m);
     }
-    return upload_init(u, path, as, e);
+    if (joined)
+        rc = hold(as, &bytes, &held, e);
+    if (rc == 0)
+        rc = upload_init(u, held ? held : path, as, e);
+out:
+    free(held);
+    buf_release(&bytes);
+    return rc;
 }
 
 int order_add_model(struct order *o, const char *path, struct err *e)

@@ -81,7 +81,7 @@ static int give_work(const struct order *o, struct err *e)
     for (int i = 0; i < o->n_data; i++)
         w->recipe.files[i] = o->data[i].file;
     w->recipe.finish.distill.teacher = o->finish_teacher.file.hash;
-    snprintf(w->note, sizeof(w->note), "training %s", o->spec.name);
+    snprintf(w->about.name, sizeof(w->about.name), "%s", o->spec.name);
     message_encode(&m, &frame);
     int rc = network_hold("work", frame.p, frame.n, &fd, e);
     if (rc == 0 && dup2(fd, STDIN_FILENO) < 0)
@@ -93,14 +93,14 @@ static int give_work(const struct order *o, struct err *e)
 }
 
 /* The worker's program takes our place: its exit code is ours, and Ctrl-C reaches it. */
-static int become_worker(const struct train *t, const struct order *o, const char *model, struct err *e)
+static int become_worker(const struct train *t, const struct order *o, struct err *e)
 {
     char *argv[16], *program, *folder = order_data_folder(o), *threads = xasprintf("%ld", t->threads);
     char *data = xasprintf("%s%s%s", data_kind_name(o->spec.data), folder ? ":" : "", folder ? folder : "");
     int n = 0, rc = process_find("espalier-worker", &program, e);
     if (rc < 0)
         goto out;
-    const char *const words[] = {program, "train", "--model", model, "--data", data, "-o", t->out};
+    const char *const words[] = {program, "train", "--model", o->model.path, "--data", data, "-o", t->out};
     for (; n < (int)(sizeof(words) / sizeof(*words)); n++)
         argv[n] = (char *)words[n];
     if (o->finish_teacher.path) {
@@ -261,7 +261,7 @@ int verb_train(struct cli *c, int argc, char **argv, struct err *e)
     }
     rc = read_order(&o, &t, &model, e);
     if (rc == 0)
-        rc = t.job ? run_job(c, &t, &o, e) : become_worker(&t, &o, model, e);
+        rc = t.job ? run_job(c, &t, &o, e) : become_worker(&t, &o, e);
     free(model);
     order_release(&o);
     return rc;

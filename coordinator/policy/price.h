@@ -8,12 +8,16 @@
  *   cost(x) = dense + sum_g first_g x_g + sum_g second_gg x_g (x_g - 1) / 2 + sum_{g<h} second_gh x_g x_h
  *
  * They are probed with cost_node, whose formula stays the only one.
+ *
+ * Fine-grained decisions don't meet in any layer: there the cost is a sum over them of whatever fine.h says, kept as a
+ * table for each.
  */
 #ifndef COORDINATOR_POLICY_PRICE_H
 #define COORDINATOR_POLICY_PRICE_H
 
 #include "common/model/action.h"
 #include "common/model/cost.h"
+#include "common/model/fine.h"
 
 struct price {
     int n;           /* groups */
@@ -21,11 +25,13 @@ struct price {
     int64_t dense;
     int64_t *first;  /* (n) */
     int64_t *second; /* (n,n) symmetric */
+    int64_t *table;  /* (n, FINE_MOST + 1): fine; then the two above are NULL */
 };
 
 /* ERR_NOMEM when the table doesn't fit. Groups that can't be cut have zeros. */
 MUST_CHECK int price_init(struct price *p, const struct graph *g, const struct groups *gs, const struct limits *l,
                           enum cost_kind kind, struct err *e);
+MUST_CHECK int price_fine(struct price *p, const struct fine *f, const struct limits *l, enum cost_kind kind, struct err *e);
 void price_release(struct price *p);
 
 /* A vector with its running cost: a difference takes one multiplication, a move n of them. */
@@ -33,7 +39,7 @@ struct bill {
     const struct price *price; /* borrowed */
     int *keep;                 /* (n) */
     int64_t cost;
-    int64_t *slope; /* (n): what the next channel removed from the group adds to the cost, 0 or less */
+    int64_t *slope; /* (n): what the next channel removed from the group adds to the cost, 0 or less; fine: unused */
 };
 
 void bill_init(struct bill *b, const struct price *p); /* at the dense network */

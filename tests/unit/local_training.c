@@ -34,7 +34,7 @@ static void trial_init(struct trial *t, int epochs)
     snprintf(t->checkpoint, sizeof t->checkpoint, "%s.checkpoint", t->out);
     snprintf(t->data, sizeof t->data, "idx:%s", t->s.dir);
     t->work.type = MSG_WORK;
-    *w = (struct msg_work){.task = {TASK_TRAIN, 1, -1, 1}, .lr_scale = 1, .note = "training tiny"};
+    *w = (struct msg_work){.task = {TASK_TRAIN, 1, -1, 1}, .lr_scale = 1, .about = {.name = "tiny"}};
     w->recipe = tiny_recipe(&t->s, &model);
     w->recipe.reward = w->recipe.calibrate = 0;
     for (int i = 0; i < w->recipe.n_files; i++) /* as the command line sends them: found by name */

@@ -116,7 +116,13 @@ static struct message make_work(void)
     w->recipe.files[0] =
         (struct data_file){.name = "train-images-idx3-ubyte", .hash = hash_of("a", 1), .size = 47040016};
     w->recipe.files[1] = (struct data_file){.name = "labels", .hash = hash_of("b", 1)};
-    strcpy(w->note, "search 3 resnet56-cifar10 flops 0.5");
+    w->about = (struct msg_about){.name = "resnet56-cifar10",
+                                  .budget = "flops 0.5",
+                                  .reward = {.n = 500, .top1 = 400, .top5 = 490, .loss = 0.5},
+                                  .macs = 61,
+                                  .params = 71,
+                                  .dense_macs = 125,
+                                  .dense_params = 855};
     w->lr_scale = 0.25;
     w->resume_epoch = 7;
     w->resume = hash_of("c", 1);
@@ -287,7 +293,13 @@ START_TEST(work_keeps_every_field)
     ck_assert_int_eq(r->precision, PRECISION_BF16);
     same_training(&r->finetune, &was.u.work.recipe.finetune);
     same_training(&r->finish, &was.u.work.recipe.finish);
-    ck_assert_str_eq(is.u.work.note, was.u.work.note);
+    ck_assert_str_eq(is.u.work.about.name, was.u.work.about.name);
+    ck_assert_str_eq(is.u.work.about.budget, was.u.work.about.budget);
+    ck_assert_int_eq(is.u.work.about.reward.top5, was.u.work.about.reward.top5);
+    ck_assert_int_eq(is.u.work.about.macs, was.u.work.about.macs);
+    ck_assert_int_eq(is.u.work.about.params, was.u.work.about.params);
+    ck_assert_int_eq(is.u.work.about.dense_macs, was.u.work.about.dense_macs);
+    ck_assert_int_eq(is.u.work.about.dense_params, was.u.work.about.dense_params);
     ck_assert(is.u.work.lr_scale == 0.25 && is.u.work.resume_epoch == 7);
     ck_assert(hash_equal(&is.u.work.resume, &was.u.work.resume));
     message_release(&is);
@@ -374,7 +386,7 @@ static void assemble(const char *s, struct buf *b)
 #define BIG   "cb 40 8f 48 00 00 00 00 00" /* 1001 */
 #define MINUS "cb bf f0 00 00 00 00 00 00"
 #define WORK  "99 09 " TASK " "
-#define HEAD  "dc 00 10 01 " HASH " 00 "
+#define HEAD  "dc 00 11 01 " HASH " 00 "
 #define TRAINING                                                                                                   \
     "dc 00 13 00 00 01 " ONE " " ZERO " c3 " ZERO " c2 00 " ZERO " 90 " ZERO " " ZERO " 00 c3 00 " DISTILL " " ZERO " " ZERO
 #define RESCALED                                                                                                   \
@@ -383,8 +395,9 @@ static void assemble(const char *s, struct buf *b)
     "dc 00 13 00 00 01 " ONE " " ZERO " c3 " ZERO " c2 00 " ZERO " 90 " ZERO " " ZERO " 01 c3 00 " DISTILL " " ZERO " " ZERO
 #define DISTILL "96 00 " ONE " " ONE " " ONE " " ONE " c0"
 #define AFTER   " 00 " TRAINING " " TRAINING " 00 00"
-#define END     " a0 " ONE " 00 c0"
-#define TAIL    " 90 90 01 01 00 c3 c3" AFTER " c0 91 05" END
+#define ABOUT   "97 a0 a0 " NONE " 00 00 00 00"
+#define END     " " ABOUT " " ONE " 00 c0"
+#define TAIL    " 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05" END
 
 static const struct {
     const char *frame, *line;
@@ -476,8 +489,8 @@ static const struct {
     {"95 0b " HASH " 00 05 a1 'x'", "CHUNK.bytes: text where bytes belongs"},
     {"94 07 01 00 05", "WELCOME.beat_ms: 0, at least 1"},
     {"94 07 01 05 05", "WELCOME: lease_ms 5 isn't above beat_ms 5"},
-    {WORK "9f 01 " HASH " 00" TAIL, "WORK.recipe: 15 fields, not 16"},
-    {WORK "dc 00 10 01 " HASH " 05 90" TAIL, "WORK.recipe.data: 5, at most 4"},
+    {WORK "dc 00 10 01 " HASH " 00" TAIL, "WORK.recipe: 16 fields, not 17"},
+    {WORK "dc 00 11 01 " HASH " 05 90" TAIL, "WORK.recipe.data: 5, at most 4"},
     {WORK HEAD "91 93 a3 'a/b' " HASH " 01" TAIL,
      "WORK.recipe.files[0].file: name \"a/b\" isn't a plain file name"},
     {WORK HEAD "91 93 a2 '..' " HASH " 01" TAIL, "WORK.recipe.files[0].file: name \"..\" isn't a plain file name"},
@@ -486,39 +499,41 @@ static const struct {
     {WORK HEAD "91 93 a3 'a' 00 'b' " HASH " 01" TAIL,
      "WORK.recipe.files[0].file.name: byte 0x00 in a text is a control character or no UTF-8"},
     {WORK HEAD "99 90 90 90 90 90 90 90 90 90" TAIL, "WORK.recipe.files: 9 elements, at most 8"},
-    {WORK HEAD "90 91 " ONE " 90 01 01 00 c3 c3" AFTER " c0 91 05" END, "WORK.recipe: 1 numbers in mean, 0 in std"},
-    {WORK HEAD "90 91 " ONE " 91 " ZERO " 01 01 00 c3 c3" AFTER " c0 91 05" END, "WORK.recipe: std 0"},
-    {WORK HEAD "90 91 " NAN64 " 91 " ONE " 01 01 00 c3 c3" AFTER " c0 91 05" END,
+    {WORK HEAD "90 91 " ONE " 90 01 01 00 00 c3 c3" AFTER " c0 91 05" END, "WORK.recipe: 1 numbers in mean, 0 in std"},
+    {WORK HEAD "90 91 " ONE " 91 " ZERO " 01 01 00 00 c3 c3" AFTER " c0 91 05" END, "WORK.recipe: std 0"},
+    {WORK HEAD "90 91 " NAN64 " 91 " ONE " 01 01 00 00 c3 c3" AFTER " c0 91 05" END,
      "WORK.recipe.mean[0]: nan isn't a number that can be used"},
-    {WORK HEAD "90 90 90 01 01 02 c3 c3" AFTER " c0 91 05" END, "WORK.recipe.select: 2, at most 1"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3 02 " TRAINING " " TRAINING " 00 00 c0 91 05" END,
+    {WORK HEAD "90 90 90 01 01 02 00 c3 c3" AFTER " c0 91 05" END, "WORK.recipe.cut: 2, at most 1"},
+    {WORK HEAD "90 90 90 01 01 01 00 c3 c3" AFTER " c0 91 05" END, "WORK.recipe: reconstruction of single weights"},
+    {WORK HEAD "90 90 90 01 01 00 02 c3 c3" AFTER " c0 91 05" END, "WORK.recipe.select: 2, at most 1"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3 02 " TRAINING " " TRAINING " 00 00 c0 91 05" END,
      "WORK.recipe.precision: 2, at most 1"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3 00 90 " TRAINING " 00 00 c0 91 05" END, "WORK.recipe.finetune: 0 fields, not 19"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3 00 " TRAINING " c0 00 00 c0 91 05" END,
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3 00 90 " TRAINING " 00 00 c0 91 05" END, "WORK.recipe.finetune: 0 fields, not 19"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3 00 " TRAINING " c0 00 00 c0 91 05" END,
      "WORK.recipe.finish: nil where an array belongs"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3 00 " TRAINING " " TRAINING " cd 10 01 00 c0 91 05" END,
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3 00 " TRAINING " " TRAINING " cd 10 01 00 c0 91 05" END,
      "WORK.recipe.resize: 4097, at most 4096"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3 00 " TRAINING " " TRAINING " 00 ff c0 91 05" END,
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3 00 " TRAINING " " TRAINING " 00 ff c0 91 05" END,
      "WORK.recipe.offset: -1, at least 0"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3 00 " TRAINING " " RESCALED " 00 00 c0 91 05" END,
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3 00 " TRAINING " " RESCALED " 00 00 c0 91 05" END,
      "WORK.recipe: scale is about images, not about cifar10"},
-    {WORK "dc 00 10 01 " HASH " 04 90 90 90 01 01 00 c3 c3 00 " PADDED " " TRAINING " 00 00 c0 91 05" END,
+    {WORK "dc 00 11 01 " HASH " 04 90 90 90 01 01 00 00 c3 c3 00 " PADDED " " TRAINING " 00 00 c0 91 05" END,
      "WORK.recipe: images aren't padded"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 00" END, "WORK.keep[0]: 0, at least 1"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 90" END, "WORK: 0 groups to keep for a task of kind evaluate"},
-    {"99 09 94 00 01 ff 01 " HEAD "90 90 90 01 01 00 c3 c3" AFTER " " HASH " 90" END,
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 00" END, "WORK.keep[0]: 0, at least 1"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 90" END, "WORK: 0 groups to keep for a task of kind evaluate"},
+    {"99 09 94 00 01 ff 01 " HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " " HASH " 90" END,
      "WORK: a profile for a task of kind profile"},
-    {"99 09 94 04 01 ff 01 " HEAD "90 90 90 01 01 00 c3 c3" AFTER " " HASH " 90" END,
+    {"99 09 94 04 01 ff 01 " HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " " HASH " 90" END,
      "WORK: a profile for a task of kind train"},
-    {"99 09 94 04 01 ff 01 " HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05" END,
+    {"99 09 94 04 01 ff 01 " HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05" END,
      "WORK: 1 groups to keep for a task of kind train"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 a0 " TWO " 00 c0", "WORK.lr_scale: 2, at most 1"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 a0 " MINUS " 00 c0", "WORK.lr_scale: -1, at least 0"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 a0 " ONE " cd 27 11 c0",
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " TWO " 00 c0", "WORK.lr_scale: 2, at most 1"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " MINUS " 00 c0", "WORK.lr_scale: -1, at least 0"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " cd 27 11 c0",
      "WORK.resume_epoch: 10001, at most 10000"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 a0 " ONE " 00 " HASH, "WORK: a checkpoint of epoch 0"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 a0 " ONE " 03 c0", "WORK: no checkpoint of epoch 3"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 a0 " ONE " 03 " HASH,
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 00 " HASH, "WORK: a checkpoint of epoch 0"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 03 c0", "WORK: no checkpoint of epoch 3"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 03 " HASH,
      "WORK: a checkpoint for a task of kind evaluate"},
     {"98 10 " TASK " 01 " HASH " " ONE " " ONE " " ONE " " ONE,
      "CHECKPOINT: a checkpoint of a task of kind evaluate"},
@@ -605,7 +620,7 @@ static const struct {
 static int decode_training(int field, const char *bytes, struct message *m, struct err *e)
 {
     struct buf b = {0};
-    assemble(WORK HEAD "90 90 90 01 01 00 c3 c3 00 dc 00 13", &b);
+    assemble(WORK HEAD "90 90 90 01 01 00 00 c3 c3 00 dc 00 13", &b);
     for (int i = 0; i < FIELDS; i++) {
         if (i == DISTILL_AT)
             assemble("96", &b);
@@ -641,7 +656,7 @@ START_TEST(sizes_have_limits)
     big[0] = 0xdd, big[1] = (uint8_t)(n >> 24), big[2] = (uint8_t)(n >> 16), big[3] = (uint8_t)(n >> 8),
     big[4] = (uint8_t)n;
     ck_assert_int_eq(message_decode(big, 5 + n, &m, &e), ERR_INVALID);
-    ck_assert_str_eq(e.text, "more than 135424 elements");
+    ck_assert_str_eq(e.text, "more than 266496 elements");
     free(big);
 }
 END_TEST

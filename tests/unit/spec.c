@@ -133,6 +133,14 @@ static const struct {
     {G "search: {episodes: 100001}\n", "spec: search.episodes 100001: must be 1 to 100000"},
     {G "search: {warmup: -1}\n", "spec: search.warmup -1: must be 0 to 100000"},
     {G "search: {lookahead: 0}\n", "spec: search.lookahead 0: must be 1 to 10000"},
+    {G "cut: {kind: coarse}\n", "spec: cut.kind \"coarse\": must be one of channels, fine"},
+    {G "cut: {kind: fine, round_to: 8}\n", "spec: cut.round_to \"8\" has no place beside cut.kind \"fine\""},
+    {G "cut: {kind: fine, groups: all}\n", "spec: cut.groups \"all\" has no place beside cut.kind \"fine\""},
+    {G "cut: {select: gram, kind: fine}\n", "spec: cut.select \"gram\" has no place beside cut.kind \"fine\""},
+    {G "cut: {kind: fine, reconstruct: true}\n",
+     "spec: cut.reconstruct \"true\": weights that stay aren't rebuilt with cut.kind \"fine\""},
+    {G "cut: {kind: fine, reconstruct: maybe}\n", "spec: cut.reconstruct \"maybe\": must be true or false"},
+    {G "cut: {kind: fine, keep_min: 0}\n", "spec: cut.keep_min 0: must be over 0 and at most 1"},
     {G "cut: {groups: some}\n", "spec: cut.groups \"some\": must be one of all, inner"},
     {G "cut: {select: l2}\n", "spec: cut.select \"l2\": must be one of gram, l1"},
     {G "cut: {round_to: 0}\n", "spec: cut.round_to 0: must be 1 to 1024"},
@@ -419,6 +427,29 @@ START_TEST(every_key_is_read)
 }
 END_TEST
 
+/* Single weights have defaults of their own. */
+START_TEST(fine_has_its_defaults)
+{
+    static const struct {
+        const char *text;
+        double keep_min;
+        bool recalibrate;
+    } rows[] = {{G "cut: {kind: fine}\n", 0.05, true},
+                {G "cut: {kind: fine, keep_min: 0.3, reconstruct: false, recalibrate: false}\n", 0.3, false}};
+    for (size_t i = 0; i < 2; i++) {
+        struct spec s;
+        struct recipe r = {.n_files = 0};
+        struct err e;
+        if (spec_parse(rows[i].text, strlen(rows[i].text), &s, &e) < 0)
+            ck_abort_msg("%s", e.text);
+        spec_recipe(&s, &r);
+        ck_assert(r.cut == CUT_FINE && !r.reconstruct && r.recalibrate == rows[i].recalibrate);
+        ck_assert_double_eq(s.keep_min, rows[i].keep_min);
+        spec_release(&s);
+    }
+}
+END_TEST
+
 START_TEST(images_are_read)
 {
     static const char yaml[] = H "data: {kind: images, path: a, labels: l.csv, resize: 256, offset: 1, size: 64}\n" B
@@ -534,6 +565,7 @@ int main(void)
     tcase_add_test(refused, sizes_have_limits);
     tcase_add_test(good, least_spec_gets_the_defaults);
     tcase_add_test(good, every_key_is_read);
+    tcase_add_test(good, fine_has_its_defaults);
     tcase_add_test(good, a_training_is_read);
     tcase_add_test(good, images_are_read);
     tcase_add_loop_test(good, images_must_suit, 0, 14);

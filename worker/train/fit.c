@@ -166,7 +166,11 @@ static int run_step(struct fitting *f, int64_t step, struct fit_point *sum, stru
     sum->lr = schedule_rate(t, step, f->steps, f->per_epoch) * f->w->lr_scale;
     sum->loss += loss.total;
     sum->top1 += loss.top1;
-    return rc < 0 ? rc : sgd_step(t, sum->lr, &m->graph, &m->weights, &f->st->velocity, &f->grad, f->w->pool, e);
+    if (rc == 0)
+        rc = sgd_step(t, sum->lr, &m->graph, &m->weights, &f->st->velocity, &f->grad, f->w->pool, e);
+    if (rc == 0 && f->w->mask)
+        rc = mask_apply(f->w->mask, &m->weights, &f->st->velocity, f->w->pool, e);
+    return rc;
 }
 
 /* The point of an epoch after n of its steps. */

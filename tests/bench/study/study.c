@@ -114,7 +114,7 @@ static void profiles(struct study *s)
     must(profile_make(&cw, &s->gram, &e), &e);
     cw.recipe = &l1;
     must(profile_make(&cw, &s->l1, &e), &e);
-    must(dense_new(&s->dense, &s->model, &s->gram, &e), &e);
+    must(dense_new(&s->dense, &s->model, &s->gram, CUT_CHANNELS, &e), &e);
 }
 
 static void report(const struct study *s, double *proxy[PROXIES], const double *tuned)
