@@ -21,9 +21,11 @@ const struct price *frame_price(const struct frame *f, int budget)
 static int check_budget(const struct frame *f, int budget, struct err *e)
 {
     const struct budget *b = &f->s->budgets[budget];
+    if (b->kind == COST_LATENCY && !f->s->latency)
+        BUG("a latency budget without a table");
     struct cost least, dense;
-    cost_of(f->s->graph, f->s->groups, f->s->limits->least, &least);
-    cost_of(f->s->graph, f->s->groups, NULL, &dense);
+    latency_cost(f->s->latency, f->s->graph, f->s->groups, f->s->limits->least, &least);
+    latency_cost(f->s->latency, f->s->graph, f->s->groups, NULL, &dense);
     if (least.of[b->kind] <= b->most)
         return 0;
     return err_set(e, ERR_INVALID,
@@ -78,7 +80,7 @@ int frame_init(struct frame *f, const struct setting *s, struct err *e)
         enum cost_kind kind = s->budgets[b].kind;
         rc = check_budget(f, b, e);
         if (rc == 0 && !f->priced[kind]) {
-            rc = price_init(&f->price[kind], s->graph, s->groups, s->limits, kind, e);
+            rc = price_init(&f->price[kind], s->graph, s->groups, s->limits, kind, s->latency, e);
             f->priced[kind] = rc == 0;
         }
     }
@@ -120,6 +122,6 @@ bool frame_fits(const struct frame *f, int budget, const int *keep)
 {
     const struct budget *b = &f->s->budgets[budget];
     struct cost c;
-    cost_of(f->s->graph, f->s->groups, keep, &c);
+    latency_cost(f->s->latency, f->s->graph, f->s->groups, keep, &c);
     return c.of[b->kind] <= b->most;
 }

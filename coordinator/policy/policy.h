@@ -14,7 +14,7 @@
 
 #include "common/base/buf.h"
 #include "common/model/action.h"
-#include "common/model/cost.h"
+#include "common/model/latency.h"
 
 enum policy_kind { POLICY_DDPG, POLICY_RANDOM, POLICY_UNIFORM, POLICY_SENSITIVITY, POLICY_KINDS };
 enum reward_kind { REWARD_ACCURACY, REWARD_ERROR_FLOPS, REWARD_ERROR_PARAMS, REWARD_KINDS };
@@ -31,6 +31,7 @@ struct setting { /* borrowed by the policy for its whole life */
     const struct groups *groups;
     const struct limits *limits;
     const float *const *curve; /* (groups)(most + 1): relative reconstruction error when k classes are kept; curve[g][most] = 0 */
+    const struct latency *latency; /* NULL where no budget is of COST_LATENCY */
     const struct budget *budgets;
     int n_budgets;
     uint64_t seed;

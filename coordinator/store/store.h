@@ -57,6 +57,8 @@ struct search_row {
     struct metrics dense;
     uint32_t n_groups, *n_curve, n_points; /* as in struct msg_result */
     float *curve;
+    uint8_t *table; /* (n_table) the latency table, or NULL */
+    size_t n_table;
 };
 void search_row_release(struct search_row *r);
 
@@ -89,6 +91,8 @@ struct candidate_row {
     bool final_failed; /* finalist that was given up */
     bool has_model;    /* exported */
     struct hash model;
+    bool has_timing, timing_failed; /* measured beside the dense network; could not be */
+    double ratio, spread;
 };
 void candidate_row_release(struct candidate_row *r);
 void store_candidate(struct store *s, const struct candidate_row *c, store_done *fn, void *arg);
@@ -108,6 +112,20 @@ void store_candidate_failed(struct store *s, int64_t search, int32_t episode, co
 void store_result(struct store *s, const struct msg_result *r, const char *worker, store_done *fn, void *arg);
 void store_snapshot(struct store *s, int64_t search, int32_t episode, const void *bytes, size_t n, store_done *fn,
                     void *arg);
+
+/* --- what the clock says --- */
+struct measured_by {
+    const char *worker, *cpu, *kernels, *precision;
+};
+/* Result of MEASURE, of TIME. Likewise. */
+void store_table(struct store *s, const struct msg_result *r, const struct measured_by *by, store_done *fn, void *arg);
+void store_times(struct store *s, const struct msg_result *r, const struct measured_by *by, store_done *fn, void *arg);
+/* The candidate can't be timed: no more attempts. */
+void store_time_failed(struct store *s, int64_t search, int32_t episode, const char *reason, store_done *fn, void *arg);
+typedef void store_bytes(void *arg, const void *bytes, size_t n, const struct err *e);
+/* The latency table that a former search measured of the same model on such a machine: it is this search's from now on. n 0: there
+ * is none. The worker's name plays no part. */
+void store_table_find(struct store *s, int64_t search, const struct measured_by *by, store_bytes *fn, void *arg);
 
 /* --- finalists and long trainings --- */
 void store_finalists(struct store *s, int64_t search, const int32_t *episodes, size_t n, store_done *fn, void *arg);
@@ -179,7 +197,7 @@ void store_blob_seal(struct store *s, const struct hash *h, uint64_t total, stor
  *              test: {n top1 top5 loss} (the training's)}
  * CANDIDATES  [{episode budget kept top1 top5 macs macs_ratio params bytes latency_ms latency_ratio stage}], those
  * with a result, by episode; budget: "flops 0.5"; kept: array; stage: "proxy", and a second one of stage "final" a
- * finalist PARETO      the same objects (proxy), the front alone, ascending cost; x is "flops", "params" or "bytes"
+ * finalist PARETO      the same objects (proxy), the front alone, ascending cost; x is "flops", "params", "bytes" or "latency"
  * CANDIDATE   the same keys in one object, and params_ratio bytes_ratio state ("waiting" "done" "failed") reason n
  * loss seconds worker, attempts: [{kind attempt worker started ended outcome reason}], final: {n top1 top5 loss},
  * final_failed (the reason), model: hash
