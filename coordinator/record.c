@@ -246,13 +246,29 @@ static const char *unwanted(const struct task *t, const struct task_id *id)
     return t->state == TASK_PARKED ? "the task has been given up" : NULL;
 }
 
+/* With what people ask about it. */
+static void record_table(struct scheduler *sch, const struct msg_result *r, const struct measured_by *by, struct pending *p)
+{
+    const struct search *s = scheduler_search(sch, r->task.search);
+    struct latency t;
+    struct err e;
+    if (latency_decode(r->table, r->n_table, &t, &e) < 0)
+        BUG("search %" PRId64 ": a table that was fine is none: %s", s->id, e.text);
+    int32_t *rounds = xcalloc((size_t)s->groups.n, sizeof(*rounds));
+    for (int g = 0; g < s->groups.n; g++)
+        rounds[g] = latency_round(&t, &s->graph, &s->groups, g);
+    store_table(sch->store, r, by, &t, rounds, (size_t)s->groups.n, on_recorded, p);
+    free(rounds);
+    latency_release(&t);
+}
+
 /* Figures of a clock are worth something with the name of the machine alone. */
 static void record_measured(struct scheduler *sch, const struct worker *w, const struct msg_result *r, struct pending *p)
 {
     const char *precision = precision_name(scheduler_search(sch, r->task.search)->spec.precision);
     struct measured_by by = {w->name, w->cpu, w->kernels, precision};
     if (r->task.kind == TASK_MEASURE)
-        store_table(sch->store, r, &by, on_recorded, p);
+        record_table(sch, r, &by, p);
     else
         store_times(sch->store, r, &by, on_recorded, p);
 }

@@ -9,16 +9,21 @@ static void request_measured_by(struct request *q, const struct measured_by *by)
     request_text(q, by->precision);
 }
 
-void store_table(struct store *s, const struct msg_result *r, const struct measured_by *by, store_done *fn, void *arg)
+void store_table(struct store *s, const struct msg_result *r, const struct measured_by *by, const struct latency *t,
+                 const int32_t *rounds, size_t n, store_done *fn, void *arg)
 {
     static const struct statement st = {
-        .name = "record_table", .sql = "select espalier.record_table($1,$2,$3,$4,$5,$6,$7,$8)", .write = true};
+        .name = "record_table", .sql = "select espalier.record_table($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)", .write = true};
     struct request *q = store_request(&st, fn, arg);
     request_int(q, r->task.search);
     request_int(q, r->task.attempt);
     request_measured_by(q, by);
     request_bytes(q, r->table, r->n_table);
     request_real(q, r->seconds);
+    request_real(q, t->dense_ns / 1e6);
+    request_real(q, t->error_median);
+    request_real(q, t->error_worst);
+    request_ints(q, rounds, n);
     pipeline_send(s->ledger, q);
 }
 

@@ -13,7 +13,7 @@
 #include <czmq.h>
 
 #include "common/base/buf.h"
-#include "common/model/cost.h"
+#include "common/model/latency.h"
 #include "proto/message.h"
 
 struct store;
@@ -117,8 +117,9 @@ void store_snapshot(struct store *s, int64_t search, int32_t episode, const void
 struct measured_by {
     const char *worker, *cpu, *kernels, *precision;
 };
-/* Result of MEASURE, of TIME. Likewise. */
-void store_table(struct store *s, const struct msg_result *r, const struct measured_by *by, store_done *fn, void *arg);
+/* Result of MEASURE, of TIME. Likewise. `t`: r->table read; rounds (n): what each group would be rounded to by it. */
+void store_table(struct store *s, const struct msg_result *r, const struct measured_by *by, const struct latency *t,
+                 const int32_t *rounds, size_t n, store_done *fn, void *arg);
 void store_times(struct store *s, const struct msg_result *r, const struct measured_by *by, store_done *fn, void *arg);
 /* The candidate can't be timed: no more attempts. */
 void store_time_failed(struct store *s, int64_t search, int32_t episode, const char *reason, store_done *fn, void *arg);
@@ -189,10 +190,11 @@ void store_blob_seal(struct store *s, const struct hash *h, uint64_t total, stor
  * SEARCHES    [{id name job state created finished proposed evaluated best epochs_done epochs}], newest first; job:
  *              "search" or "training"; best: the highest top1, of a training the test set's; epochs: a training's
  * STATUS      {id name job state paused_from reason created started finished spec (YAML) proposed evaluated failed
- *              dense: {n top1 top5 macs params bytes},
- *              best: [{budget episode top1 top5 macs_ratio params_ratio bytes_ratio}] in the budgets' order,
+ *              dense: {n top1 top5 macs params bytes latency_ms},
+ *              best: [{budget episode top1 top5 macs_ratio params_ratio bytes_ratio latency_ratio}] in the budgets' order,
  *              seconds (mean of an evaluation) per_minute (over the last 50) finals (finalists done)
- *              finalists: [{episode epoch epochs state ("waiting" "running" "done" "failed") reason}],
+ *              finalists: [{episode epoch epochs state ("waiting" "running" "done" "failed") reason timing}],
+ *              table: {worker cpu kernels precision threads batch dense_ms error_median error_worst seconds inherited rounds} or null,
  *              epochs (of a finalist or the training; null where the spec says steps) epochs_done (the training's)
  *              test: {n top1 top5 loss} (the training's)}
  * CANDIDATES  [{episode budget kept top1 top5 macs macs_ratio params bytes latency_ms latency_ratio stage}], those
@@ -200,7 +202,8 @@ void store_blob_seal(struct store *s, const struct hash *h, uint64_t total, stor
  * finalist PARETO      the same objects (proxy), the front alone, ascending cost; x is "flops", "params", "bytes" or "latency"
  * CANDIDATE   the same keys in one object, and params_ratio bytes_ratio state ("waiting" "done" "failed") reason n
  * loss seconds worker, attempts: [{kind attempt worker started ended outcome reason}], final: {n top1 top5 loss},
- * final_failed (the reason), model: hash
+ * final_failed (the reason), model: hash, timing: {batch ms dense_ms ratio spread other: {batch ms dense_ms ratio spread}
+ * within worker cpu kernels threads precision failed} or null; within: null without a latency budget
  * DIGEST      {digest episodes}: SHA-256 over (episode, keep, top1, top5) of all results in episode order, and
  * their number CURVE       [{episode epoch lr loss top1 seconds worker recorded}], by episode and epoch; episode
  * null: a training job's; with an episode >= 0 that finalist's alone

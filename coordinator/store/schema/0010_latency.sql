@@ -23,6 +23,10 @@ create table espalier.latency_tables (
     precision text not null,
     bytes bytea not null check (octet_length(bytes) between 1 and 1048576),
     seconds espalier.seconds not null,
+    dense_ms espalier.seconds not null, -- the dense network end to end
+    error_median espalier.seconds not null, -- relative, of candidates measured end to end that nothing was fitted to
+    error_worst espalier.seconds not null,
+    rounds integer[] not null check (0 < all (rounds)), -- of each group: what cut.round_to: auto makes of it
     recorded timestamptz not null default now()
 );
 
@@ -118,12 +122,14 @@ $$;
 
 create function espalier.record_table(
     search_ bigint, attempt_ integer, worker_ text, cpu_ text, kernels_ text, precision_ text, bytes_ bytea,
-    seconds_ double precision
+    seconds_ double precision, dense_ms_ double precision, error_median_ double precision, error_worst_ double precision,
+    rounds_ integer[]
 ) returns void language plpgsql as $$
 begin
     if espalier.deliver(search_, 'measure', -1, attempt_) then
-        insert into espalier.latency_tables (search, worker, cpu, kernels, precision, bytes, seconds)
-        values (search_, worker_, cpu_, kernels_, precision_, bytes_, seconds_);
+        insert into espalier.latency_tables (search, worker, cpu, kernels, precision, bytes, seconds, dense_ms, error_median,
+                                             error_worst, rounds)
+        values (search_, worker_, cpu_, kernels_, precision_, bytes_, seconds_, dense_ms_, error_median_, error_worst_, rounds_);
     end if;
 end $$;
 
@@ -132,8 +138,10 @@ create function espalier.inherit_table(search_ bigint, cpu_ text, kernels_ text,
 language plpgsql as $$
 begin
     perform espalier.require_search(search_);
-    insert into espalier.latency_tables (search, inherited, worker, cpu, kernels, precision, bytes, seconds)
-    select search_, t.search, t.worker, t.cpu, t.kernels, t.precision, t.bytes, t.seconds
+    insert into espalier.latency_tables (search, inherited, worker, cpu, kernels, precision, bytes, seconds, dense_ms, error_median,
+                                         error_worst, rounds)
+    select search_, t.search, t.worker, t.cpu, t.kernels, t.precision, t.bytes, t.seconds, t.dense_ms, t.error_median,
+           t.error_worst, t.rounds
       from espalier.latency_tables t
       join espalier.searches s on s.id = t.search
      where s.model = (select model from espalier.searches where id = search_) and t.search <> search_ and t.inherited is null
@@ -263,6 +271,15 @@ create or replace function espalier.best_json(search_ bigint) returns json langu
              order by c.budget, s.top1 desc, s.macs, s.episode) b
 $$;
 
+-- The table that the search's predictions come from; null: it has none.
+create function espalier.table_json(search_ bigint) returns json language sql stable as $$
+    select json_build_object(
+               'worker', t.worker, 'cpu', t.cpu, 'kernels', t.kernels, 'precision', t.precision, 'threads', 1, 'batch', 1,
+               'dense_ms', t.dense_ms, 'error_median', t.error_median, 'error_worst', t.error_worst, 'seconds', t.seconds,
+               'inherited', t.inherited, 'rounds', t.rounds)
+      from espalier.latency_tables t where t.search = search_
+$$;
+
 create or replace function espalier.finalists_json(search_ bigint) returns json language sql stable as $$
     select coalesce(json_agg(json_build_object(
                'episode', f.episode, 'epoch', coalesce(e.done, 0), 'epochs', s.epochs,
@@ -279,6 +296,35 @@ create or replace function espalier.finalists_json(search_ bigint) returns json 
       left join espalier.epochs e on (e.search, e.kind, e.episode) = (f.search, 'final', f.episode)
      where f.search = search_
 $$;
+
+create or replace function espalier.report_status(search_ bigint) returns json language plpgsql stable as $$
+begin
+    perform espalier.require_search(search_);
+    return (
+        select json_build_object(
+                   'id', s.id, 'name', s.name, 'job', s.job, 'state', s.state, 'paused_from', s.paused_from,
+                   'reason', s.reason, 'created', s.created, 'started', s.started, 'finished', s.finished, 'spec', s.spec,
+                   'proposed', (select count(*) from espalier.candidates where search = s.id),
+                   'evaluated', r.evaluated, 'failed', r.failed,
+                   'dense', espalier.dense_json(s.id), 'best', espalier.best_json(s.id), 'table', espalier.table_json(s.id),
+                   'seconds', r.seconds, 'per_minute', t.per_minute,
+                   'finals', (select count(*) from espalier.finals f where f.search = s.id and f.failed is null),
+                   'finalists', espalier.finalists_json(s.id), 'epochs', s.epochs,
+                   'epochs_done', case s.job when 'training' then coalesce((
+                       select e.done from espalier.epochs e where (e.search, e.kind) = (s.id, 'train')), 0) end,
+                   'test', (
+                       select json_build_object('n', m.n, 'top1', m.top1::double precision / m.n,
+                                                'top5', m.top5::double precision / m.n, 'loss', m.loss)
+                         from espalier.trainings m where m.search = s.id))
+          from espalier.searches s,
+               lateral (select count(n) as evaluated, count(failed) as failed, avg(seconds) as seconds
+                          from espalier.results where search = s.id) r,
+               lateral (select (60 * (count(*) - 1)
+                                / nullif(extract(epoch from max(recorded) - min(recorded)), 0))::double precision as per_minute
+                          from (select recorded from espalier.results
+                                 where search = s.id and failed is null order by episode desc limit 50) last) t
+         where s.id = search_);
+end $$;
 
 create or replace function espalier.report_candidate(search_ bigint, episode_ integer) returns json
 language plpgsql stable as $$
