@@ -91,7 +91,8 @@ int scheduler_export_begin(struct scheduler *sch, const struct search_row *s, co
     x->n_keep = c->n_keep;
     x->keep = xcalloc(c->n_keep, sizeof(*x->keep));
     memcpy(x->keep, c->keep, c->n_keep * sizeof(*x->keep));
-    search_note(c->search, name, c, x->note, sizeof(x->note));
+    search_about(name, c, &x->about);
+    x->about.reward = c->reward;
     x->next = sch->exports;
     sch->exports = x;
     task_move(&x->task, TASK_READY);
@@ -134,5 +135,5 @@ void exports_work(struct scheduler *sch, const struct task *t, struct msg_work *
     w->profile = x->profile;
     w->n_keep = x->n_keep;
     w->keep = x->keep;
-    memcpy(w->note, x->note, sizeof(w->note));
+    w->about = x->about;
 }

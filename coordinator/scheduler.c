@@ -5,6 +5,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "proto/text.h"
 
 struct scheduler *scheduler_new(zloop_t *loop, struct store *store, struct fleet *fleet, struct bus *bus,
                                 const struct scheduler_options *o)
@@ -128,7 +129,7 @@ static void describe(const struct search *s, const struct task *t, struct msg_wo
     if (t->id.kind == TASK_TIME)
         work->batch = s->spec.latency_batch;
     if (t->id.kind == TASK_FINAL)
-        search_note(s->id, s->spec.name, &row, work->note, sizeof(work->note));
+        search_about(s->spec.name, &row, &work->about);
     if (t->id.kind == TASK_FINAL && !training_any(&s->recipe.finish)) /* it is the network that was scored */
         work->lr_scale = task_lr_scale(c->evaluate.diverged);
 }
@@ -150,7 +151,7 @@ static bool send_work(struct scheduler *sch, const struct worker *w, const struc
     if (t->id.episode >= 0)
         describe(s, t, work);
     else if (t->id.kind == TASK_TRAIN)
-        snprintf(work->note, sizeof(work->note), "training %s", s->spec.name);
+        text_copy(work->about.name, sizeof(work->about.name), s->spec.name);
     return bus_send(sch->bus, &w->peer, &m);
 }
 

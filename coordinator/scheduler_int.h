@@ -14,7 +14,7 @@ struct export
     double lr_scale; /* what the evaluation had: the file is of the network that was scored */
     uint32_t n_keep;
     int32_t *keep; /* (n_keep) */
-    char note[2 * RECIPE_NAME];
+    struct msg_about about;
     char reason[PROTO_MAX_TEXT]; /* PARKED: why */
     struct export *next;
 };

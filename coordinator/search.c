@@ -434,10 +434,12 @@ struct task *search_task(struct search *s, const struct task_id *id)
     return id->kind == TASK_FINAL && c->finalist ? &c->final : NULL;
 }
 
-void search_note(int64_t id, const char *name, const struct candidate_row *r, char *out, size_t n)
+void search_about(const char *name, const struct candidate_row *r, struct msg_about *a)
 {
-    char text[2 * RECIPE_NAME + 64];
-    snprintf(text, sizeof(text), "search %" PRId64 " %s %s %g", id, name, cost_name(r->budget_kind),
-             r->budget_frac);
-    text_copy(out, n, text);
+    *a = (struct msg_about){.macs = r->cost.of[COST_FLOPS],
+                            .params = r->cost.of[COST_PARAMS],
+                            .dense_macs = r->dense.of[COST_FLOPS],
+                            .dense_params = r->dense.of[COST_PARAMS]};
+    text_copy(a->name, sizeof(a->name), name);
+    snprintf(a->budget, sizeof(a->budget), "%s %g", cost_name(r->budget_kind), r->budget_frac);
 }

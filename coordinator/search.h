@@ -116,7 +116,7 @@ int search_choose_finalists(struct search *s);
 
 struct task *search_task(struct search *s, const struct task_id *id); /* NULL: there is none */
 
-/* "search 3 resnet56-cifar10 flops 0.5", for an exported file's metadata. */
-void search_note(int64_t id, const char *name, const struct candidate_row *r, char *out, size_t n);
+/* For an exported file's metadata, but for the score. */
+void search_about(const char *name, const struct candidate_row *r, struct msg_about *a);
 
 #endif

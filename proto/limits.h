@@ -4,7 +4,7 @@
 #ifndef PROTO_LIMITS_H
 #define PROTO_LIMITS_H
 
-#define PROTO_VERSION     3
+#define PROTO_VERSION     4
 #define PROTO_MAX_BYTES   (2 << 20) /* of one message: one ZeroMQ frame */
 #define PROTO_MAX_DEPTH   6         /* nested arrays */
 #define PROTO_MAX_GROUPS  4096      /* groups of a network */

@@ -212,13 +212,26 @@ static void code_keep(struct codec *c, struct msg_work *w)
     codec_close(c);
 }
 
+static void code_about(struct codec *c, struct msg_about *a)
+{
+    codec_open(c, "about", 7);
+    codec_text(c, "name", a->name, sizeof(a->name), 0);
+    codec_text(c, "budget", a->budget, sizeof(a->budget), 0);
+    code_metrics(c, "reward", &a->reward);
+    codec_i64(c, "macs", &a->macs, 0, INT64_MAX);
+    codec_i64(c, "params", &a->params, 0, INT64_MAX);
+    codec_i64(c, "dense_macs", &a->dense_macs, 0, INT64_MAX);
+    codec_i64(c, "dense_params", &a->dense_params, 0, INT64_MAX);
+    codec_close(c);
+}
+
 static void code_work(struct codec *c, struct msg_work *w)
 {
     code_task(c, &w->task);
     recipe_code(c, &w->recipe);
     codec_optional_hash(c, "profile", &w->has_profile, &w->profile);
     code_keep(c, w);
-    codec_text(c, "note", w->note, sizeof(w->note), 0);
+    code_about(c, &w->about);
     codec_bounded(c, "lr_scale", &w->lr_scale, 0, 1);
     codec_i32(c, "resume_epoch", &w->resume_epoch, 0, TRAINING_MAX_EPOCHS);
     bool resumes = w->resume_epoch > 0, dense = task_kind_dense(w->task.kind);

@@ -134,6 +134,14 @@ struct msg_welcome {
     uint32_t lease_ms; /* a worker that can't reach the coordinator this long stops working */
 };
 
+struct msg_about { /* what an exported file's metadata says of its network */
+    char name[RECIPE_NAME];   /* of the search or training; "": nobody asks for a file */
+    char budget[RECIPE_NAME]; /* "flops 0.5"; "" for TRAIN */
+    struct metrics reward;    /* EXPORT: the candidate's recorded score; FINAL measures it itself */
+    int64_t macs, params;     /* as recorded; 0 for TRAIN */
+    int64_t dense_macs, dense_params;
+};
+
 struct msg_work {
     struct task_id task;
     struct recipe recipe;
@@ -144,8 +152,8 @@ struct msg_work {
     double lr_scale;            /* of the recipe's learning rates: 1, less after a divergence */
     int32_t resume_epoch;       /* FINAL, TRAIN: epochs that `resume` holds; 0: from the beginning */
     struct hash resume;         /* the checkpoint's blob, when resume_epoch > 0 */
+    struct msg_about about;     /* FINAL, EXPORT, TRAIN; empty for the others */
     int32_t batch;              /* TIME: the second batch size; else 0 */
-    char note[2 * RECIPE_NAME]; /* FINAL, EXPORT: "search 3 resnet56-cifar10 flops 0.5", for the file's metadata */
 };
 
 struct msg_checkpoint { /* CHECKPOINT; KEPT has task and epoch alone */

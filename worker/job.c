@@ -1,6 +1,5 @@
 #include "worker/job.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,8 +7,8 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/onnx/load.h"
-#include "common/onnx/save.h"
 #include "worker/compress/evaluate.h"
+#include "worker/export.h"
 #include "worker/images.h"
 #include "worker/stopwatch.h"
 #include "worker/tuning.h"
@@ -181,44 +180,6 @@ static int run_profile(const struct compress_work *cw, const struct job_host *ho
     return rc;
 }
 
-static int put_model(const struct model *m, const struct onnx_meta *meta, int n_meta, const struct job_host *host,
-                     struct msg_result *r, struct err *e)
-{
-    struct buf bytes = {0};
-    int rc = onnx_save(m, meta, n_meta, &bytes, e);
-    if (rc == 0)
-        rc = put(host, &bytes, r, e);
-    buf_release(&bytes);
-    return rc;
-}
-
-/* The candidate as a file: as the model came, with what it is and whose child in its metadata. */
-static int export_candidate(const struct model *m, const struct msg_work *w, const struct job_host *host,
-                            struct msg_result *r, struct err *e)
-{
-    struct model out;
-    char episode[16], parent[HASH_HEX];
-    snprintf(episode, sizeof(episode), "%d", w->task.episode);
-    hash_to_hex(&w->recipe.model, parent);
-    const struct onnx_meta meta[] = {
-        {"espalier.search", w->note}, {"espalier.episode", episode}, {"espalier.parent_sha256", parent}};
-    int rc = fold(m, &out, e);
-    if (rc < 0)
-        return rc;
-    rc = put_model(&out, meta, 3, host, r, e);
-    model_release(&out);
-    return rc;
-}
-
-static int export_trained(const struct model *m, const struct msg_work *w, const struct job_host *host,
-                          struct msg_result *r, struct err *e)
-{
-    char from[HASH_HEX];
-    hash_to_hex(&w->recipe.model, from);
-    const struct onnx_meta meta[] = {{"espalier.training", w->note}, {"espalier.trained_from", from}};
-    return put_model(m, meta, 2, host, r, e);
-}
-
 /* In fp32, whatever the search works in: what is recorded is what the exported file does elsewhere. */
 static int score_test(struct worker_state *st, const struct compress_work *cw, const struct model *m,
                       const struct job_host *host, struct metrics *out, struct err *e)
@@ -288,6 +249,7 @@ static int run_candidate(struct worker_state *st, const struct compress_work *cw
         return err_set(e, ERR_INVALID, "the candidate has %u groups, the network %d", w->n_keep,
                        st->dense.groups.n);
     struct model m;
+    struct buf file = {0};
     int rc = evaluate_make(cw, &st->dense, &st->profile, w->keep, &m, e);
     if (rc < 0)
         return rc;
@@ -297,7 +259,10 @@ static int run_candidate(struct worker_state *st, const struct compress_work *cw
     if (rc == 0 && w->task.kind == TASK_FINAL)
         rc = score_test(st, cw, &m, host, &r->test, e);
     if (rc == 0 && w->task.kind != TASK_EVALUATE)
-        rc = export_candidate(&m, w, host, r, e);
+        rc = export_candidate(&m, &st->dense, &st->profile, w, r, &file, e);
+    if (rc == 0 && w->task.kind != TASK_EVALUATE)
+        rc = put(host, &file, r, e);
+    buf_release(&file);
     model_release(&m);
     return rc;
 }
@@ -307,6 +272,7 @@ static int run_training(struct worker_state *st, const struct compress_work *cw,
                         const struct job_host *host, struct msg_result *r, struct err *e)
 {
     struct model m = {0};
+    struct buf file = {0};
     int rc = graph_copy(&st->network.model.graph, &m.graph, e);
     if (rc == 0)
         rc = weights_copy(&st->network.model.weights, &m.weights, e);
@@ -315,7 +281,10 @@ static int run_training(struct worker_state *st, const struct compress_work *cw,
     if (rc == 0)
         rc = score_test(st, cw, &m, host, &r->test, e);
     if (rc == 0)
-        rc = export_trained(&m, w, host, r, e);
+        rc = export_trained(&m, w, r, &file, e);
+    if (rc == 0)
+        rc = put(host, &file, r, e);
+    buf_release(&file);
     model_release(&m);
     return rc;
 }

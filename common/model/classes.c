@@ -100,6 +100,22 @@ static void walk_pad(struct walk *w, const struct node *d, int *to, const int *f
     take_fresh(w, to + C, d->u.pad.back);
 }
 
+static void join_values(struct walk *w, int i, int j)
+{
+    for (int c = 0; c < w->g->nodes[i].C; c++)
+        sets_join(&w->sets, w->of[i][c], w->of[j][c]);
+}
+
+/* One weight has one set of rows and columns: those that share it keep the same outputs and inputs. */
+static void walk_shares(struct walk *w, int i)
+{
+    const struct node *d = &w->g->nodes[i], *first = &w->g->nodes[d->shares];
+    if (d->shares == 0)
+        return;
+    join_values(w, d->shares, i);
+    join_values(w, first->in[0], d->in[0]);
+}
+
 /* Writes node i's channels as numbers of w->sets. */
 static void walk_node(struct walk *w, int i)
 {
@@ -184,10 +200,39 @@ static int number(struct walk *w, struct classes *cs, struct err *e)
     return 0;
 }
 
-static void fix(struct classes *cs, int node, int begin, int end)
+static const char *const texts[FIXED_REASONS] = {
+    [FIXED_NOT] = "can be cut", [FIXED_INPUT] = "input",         [FIXED_OUTPUT] = "output",
+    [FIXED_LRN] = "LRN",        [FIXED_STEPS] = "strided slice", [FIXED_NO_WEIGHTS] = "no weights",
+};
+
+const char *fixed_why_text(enum fixed_why d)
 {
-    for (int c = begin; c < end; c++)
-        cs->fixed[cs->of[node][c]] = true;
+    if ((int)d < 0 || d >= FIXED_REASONS)
+        BUG("reason %d", (int)d);
+    return texts[d];
+}
+
+/* Channels [begin, end) of the value stay, for the reason that comes first. */
+static void fix(struct classes *cs, enum fixed_why why, int node, int begin, int end)
+{
+    for (int c = begin; c < end; c++) {
+        enum fixed_why *d = &cs->fixed[cs->of[node][c]];
+        if (*d == FIXED_NOT || why < *d)
+            *d = why;
+    }
+}
+
+static void fix_node(const struct graph *g, struct classes *cs, int i)
+{
+    const struct node *d = &g->nodes[i];
+    if (d->op == OP_INPUT)
+        fix(cs, FIXED_INPUT, i, 0, d->C);
+    if (i == g->output)
+        fix(cs, FIXED_OUTPUT, i, 0, d->C);
+    if (d->op == OP_LRN)
+        fix(cs, FIXED_LRN, i, 0, d->C);
+    if (d->op == OP_SLICE && d->u.slice.c.step > 1)
+        fix(cs, FIXED_STEPS, d->in[0], d->u.slice.c.begin, d->u.slice.c.end);
 }
 
 static int find_fixed(const struct graph *g, struct classes *cs, struct err *e)
@@ -200,19 +245,15 @@ static int find_fixed(const struct graph *g, struct classes *cs, struct err *e)
     memset(cs->first, -1, n * sizeof *cs->first);
     for (int i = 0; i < g->n; i++) {
         const struct node *d = &g->nodes[i];
-        if (i == g->output || d->op == OP_INPUT)
-            fix(cs, i, 0, d->C);
-        if (d->op == OP_LRN) /* a channel's neighbours count */
-            fix(cs, i, 0, d->C);
-        if (d->op == OP_SLICE && d->u.slice.c.step > 1)
-            fix(cs, d->in[0], d->u.slice.c.begin, d->u.slice.c.end);
+        fix_node(g, cs, i);
         if (d->op == OP_CONV || d->op == OP_GEMM)
             for (int c = 0; c < d->C; c++)
                 if (cs->first[cs->of[i][c]] < 0)
                     cs->first[cs->of[i][c]] = i;
     }
     for (size_t c = 0; c < n; c++)
-        cs->fixed[c] = cs->fixed[c] || cs->first[c] < 0;
+        if (cs->first[c] < 0 && cs->fixed[c] == FIXED_NOT)
+            cs->fixed[c] = FIXED_NO_WEIGHTS;
     return 0;
 }
 
@@ -228,8 +269,10 @@ int classes_find(const struct graph *g, struct classes *out, struct err *e)
     if (rc < 0)
         goto out;
     w.of = out->of;
-    for (int i = 0; i < g->n; i++)
+    for (int i = 0; i < g->n; i++) {
         walk_node(&w, i);
+        walk_shares(&w, i);
+    }
     rc = number(&w, out, e);
     if (rc == 0)
         rc = find_fixed(g, out, e);

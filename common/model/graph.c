@@ -183,6 +183,11 @@ int graph_copy(const struct graph *g, struct graph *out, struct err *e)
     return 0;
 }
 
+bool graph_can_share(const struct graph *g, int i, int j)
+{
+    return shape_can_share(g, &g->nodes[i], &g->nodes[j]);
+}
+
 void graph_readers(const struct graph *g, int *readers)
 {
     memset(readers, 0, (size_t)g->n * sizeof *readers);

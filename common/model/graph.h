@@ -64,6 +64,7 @@ struct node {
     int n_in, *in;
     int C, H, W; /* shape of the value */
     bool flat;
+    int shares; /* CONV, GEMM: the first node that has the same weight, so that both keep the same channels; 0: none */
     union {
         struct {
             bool last; /* the file's input is (N,H,W,C); here it is (C,H,W) as all values are */
@@ -144,6 +145,9 @@ MUST_CHECK int graph_infer(struct graph *g, int i, struct err *e);
 const char *op_name(enum op op); /* the ONNX name: "Conv", "BatchNormalization" ... */
 bool op_has_params(enum op op);  /* CONV, BN, GEMM, PRELU */
 bool op_elementwise(enum op op); /* one input, and each number becomes another by itself: RELU, CLIP, SIGMOID ... PRELU */
+
+/* Are nodes i and j convs or gemms whose weights have one meaning, so that one may share the other's? */
+bool graph_can_share(const struct graph *g, int i, int j);
 
 /*
  * How often value i is read: once for each place in a node's `in` (twice for x + x), and once more when it is the graph's

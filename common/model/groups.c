@@ -135,7 +135,7 @@ static int assign_all(struct finder *f, struct err *e)
         if (f->g->nodes[i].op == OP_CONV || f->g->nodes[i].op == OP_GEMM)
             for (int k = 0; k < f->g->nodes[i].C; k++) {
                 int c = f->cs.of[i][k];
-                if (!f->cs.fixed[c] && gs->group[c] < 0)
+                if (f->cs.fixed[c] == FIXED_NOT && gs->group[c] < 0)
                     assign(f, c);
             }
     return 0;
@@ -260,7 +260,9 @@ int groups_find(const struct graph *g, struct groups *out, struct err *e)
     out->n_nodes = g->n;
     out->n_classes = f.cs.n;
     out->classes = f.cs.of;
+    out->fixed = f.cs.fixed;
     f.cs.of = NULL;
+    f.cs.fixed = NULL;
     finder_release(&f);
     if (rc < 0)
         groups_release(out);
@@ -277,6 +279,7 @@ void groups_release(struct groups *gs)
     mem_free(gs->of);
     mem_free(gs->group);
     mem_free(gs->rank);
+    mem_free(gs->fixed);
     mem_free(gs->widths);
     mem_free(gs->shares);
     *gs = (struct groups){0};

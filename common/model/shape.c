@@ -360,6 +360,27 @@ static int check_inputs(const struct node *d, int i, struct err *e)
     return 0;
 }
 
+bool shape_can_share(const struct graph *g, const struct node *a, const struct node *b)
+{
+    if (a->op != b->op || (a->op != OP_CONV && a->op != OP_GEMM))
+        return false;
+    if (a->C != b->C || g->nodes[a->in[0]].C != g->nodes[b->in[0]].C)
+        return false;
+    return a->op == OP_GEMM || (a->u.conv.groups == b->u.conv.groups && a->u.conv.win.R == b->u.conv.win.R &&
+                                a->u.conv.win.S == b->u.conv.win.S);
+}
+
+static int check_shares(const struct graph *g, const struct node *d, int i, struct err *e)
+{
+    if (d->shares < 0 || d->shares >= i || g->nodes[d->shares].shares != 0)
+        return err_set(e, ERR_INVALID, "it shares the weight of node %d, which isn't the first", d->shares);
+    const struct node *first = &g->nodes[d->shares];
+    if (!shape_can_share(g, first, d))
+        return err_set(e, ERR_INVALID, "it shares the weight of %s \"%s\", which isn't alike", op_name(first->op),
+                       first->name);
+    return 0;
+}
+
 int shape_infer(const struct graph *g, struct node *d, int i, struct err *e)
 {
     if ((int)d->op < 0 || d->op >= OP_COUNT)
@@ -369,5 +390,7 @@ int shape_infer(const struct graph *g, struct node *d, int i, struct err *e)
         rc = rules[d->op].infer(g, i == 0 ? NULL : &g->nodes[d->in[0]], d, e);
     if (rc == 0)
         rc = check_shape(d, e);
+    if (rc == 0 && d->shares != 0)
+        rc = check_shares(g, d, i, e);
     return rc < 0 ? err_wrap(e, "%s \"%s\"", op_name(d->op), d->name) : 0;
 }

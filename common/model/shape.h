@@ -12,4 +12,7 @@
  */
 MUST_CHECK int shape_infer(const struct graph *g, struct node *d, int i, struct err *e);
 
+/* As graph_can_share, of a node that may not be in the graph yet. */
+bool shape_can_share(const struct graph *g, const struct node *a, const struct node *b);
+
 #endif

@@ -46,9 +46,10 @@ bool call_constant(const struct call *c, int i)
     return call_has(c, i) && c->in[i]->kind == VALUE_TENSOR;
 }
 
-int call_node(struct call *c, int i, struct node *x)
+int call_any(struct call *c, int i, struct node *x, struct view *v)
 {
     *x = (struct node){0};
+    *v = (struct view){0};
     if (c->rc < 0)
         return -1;
     if (!call_has(c, i) || c->in[i]->kind != VALUE_NODE) {
@@ -57,7 +58,47 @@ int call_node(struct call *c, int i, struct node *x)
         return -1;
     }
     *x = c->l->draft.nodes[c->in[i]->node];
+    *v = c->in[i]->view;
     return c->in[i]->node;
+}
+
+static int refuse_view(struct call *c, const struct view *v)
+{
+    char text[96];
+    view_describe(v, text);
+    call_fail(c, ERR_UNSUPPORTED, "%s of a value laid out as %s is not supported", c->src->op_type, text);
+    return -1;
+}
+
+int call_node(struct call *c, int i, struct node *x)
+{
+    struct view v;
+    int in = call_any(c, i, x, &v);
+    if (in < 0)
+        return -1;
+    enum layout layout = view_layout(&v);
+    return layout == LAYOUT_FLAT || layout == LAYOUT_IMAGE ? in : refuse_view(c, &v);
+}
+
+int call_layout(struct call *c, int i, struct node *x, enum layout *layout)
+{
+    struct view v;
+    int in = call_any(c, i, x, &v);
+    *layout = view_layout(&v);
+    if (in < 0)
+        return -1;
+    if (*layout == LAYOUT_OTHER)
+        return refuse_view(c, &v);
+    if (!x->flat || *layout == LAYOUT_FLAT)
+        return in;
+    char suffix[32];
+    snprintf(suffix, sizeof suffix, "unflatten%d", i);
+    in = call_add_step(c, &(struct node){.op = OP_UNFLATTEN, .n_in = 1, .in = &in}, suffix);
+    if (in < 0)
+        return -1;
+    c->in[i]->node = in;
+    *x = c->l->draft.nodes[in];
+    return in;
 }
 
 const struct tensor *call_tensor(struct call *c, int i)
@@ -170,14 +211,29 @@ static int add_node(struct call *c, struct node *d, const char *name, const char
     return i;
 }
 
-int call_add(struct call *c, struct node *d)
+int call_add_to(struct call *c, struct node *d, struct value *value, enum layout layout)
 {
-    int i = add_node(c, d, c->out->name, c->src->name);
+    int i = add_node(c, d, value->name, value == c->out ? c->src->name : "");
     if (i >= 0) {
-        c->out->kind = VALUE_NODE;
-        c->out->node = i;
+        value->kind = VALUE_NODE;
+        value->node = i;
+        view_init(&value->view, &c->l->draft.nodes[i], layout);
     }
     return i;
+}
+
+int call_add(struct call *c, struct node *d)
+{
+    int i = call_add_to(c, d, c->out, LAYOUT_IMAGE);
+    if (i >= 0 && c->l->draft.nodes[i].flat)
+        view_init(&c->out->view, &c->l->draft.nodes[i], LAYOUT_FLAT);
+    return i;
+}
+
+void call_view(struct call *c, const struct view *v)
+{
+    if (c->rc == 0)
+        c->out->view = *v;
 }
 
 int call_add_step(struct call *c, struct node *d, const char *suffix)
@@ -202,8 +258,47 @@ void call_alias(struct call *c, int i)
         return;
     c->out->kind = v->kind;
     c->out->node = v->node;
+    c->out->view = v->view;
     c->out->t = v->t;
     c->out->src = v->src;
+}
+
+static void be(struct call *c, int node, const struct view *v)
+{
+    c->out->kind = VALUE_NODE;
+    c->out->node = node;
+    c->out->view = *v;
+}
+
+/* The last node that a layout needs has the output's name. */
+static void settle_shuffle(struct call *c, int in, struct view v, int groups)
+{
+    struct node d = {.op = OP_SHUFFLE, .n_in = 1, .in = &in};
+    d.u.shuffle.groups = groups;
+    enum layout layout = view_layout(&v);
+    if (layout == (c->l->draft.nodes[in].flat ? LAYOUT_FLAT : LAYOUT_IMAGE)) {
+        call_add(c, &d);
+        return;
+    }
+    int i = call_add_step(c, &d, "shuffle");
+    if (i >= 0)
+        call_settle(c, i, v);
+}
+
+void call_settle(struct call *c, int in, struct view v)
+{
+    int groups;
+    if (c->rc < 0)
+        return;
+    struct node x = c->l->draft.nodes[in], d = {.op = OP_FLATTEN, .n_in = 1, .in = &in};
+    if (view_shuffled(&v, &x, &groups))
+        settle_shuffle(c, in, v, groups);
+    else if (x.flat && view_layout(&v) == LAYOUT_IMAGE)
+        call_add(c, &(struct node){.op = OP_UNFLATTEN, .n_in = 1, .in = &in});
+    else if (!x.flat && view_flattened(&v, &x, &d.u.flatten.last))
+        call_add(c, &d);
+    else
+        be(c, in, &v);
 }
 
 void call_result(struct call *c, struct tensor *t)
@@ -252,14 +347,14 @@ struct params *call_params(struct call *c, int node)
     return p;
 }
 
-void call_channels(struct call *c, const struct tensor *t, const struct node *x, float *v)
+void call_channels(struct call *c, const struct tensor *t, const struct node *x, const struct view *view, float *v)
 {
     if (c->rc < 0)
         return;
-    int rank = x->flat ? 2 : 4, at = t->rank - (rank - 1); /* position of the channels among t's dims */
-    bool fits = t->rank <= rank && t->n > 0;
+    bool fits = t->rank <= view->rank && t->n > 0;
     for (int k = 0; k < t->rank && fits; k++)
-        fits = t->dims[k] == 1 || (k == at && t->dims[k] == x->C);
+        fits = t->dims[k] == 1 ||
+               (t->dims[k] == x->C && view_at(view, k + view->rank - t->rank) == FACTOR_C);
     if (!fits) {
         call_fail(c, ERR_UNSUPPORTED, "%s with a constant that isn't one number a channel is not supported",
                   c->src->op_type);
@@ -267,4 +362,15 @@ void call_channels(struct call *c, const struct tensor *t, const struct node *x,
     }
     for (int k = 0; k < x->C; k++)
         v[k] = t->f[t->n == 1 ? 0 : k];
+}
+
+void call_shares(struct call *c, int i, const struct tensor *t, bool turned)
+{
+    struct node *nodes = c->l->draft.nodes, *d = &nodes[i];
+    struct part *parts = c->l->parts;
+    parts[i].weight = t;
+    parts[i].turned = turned;
+    for (int k = 1; k < i && d->shares == 0; k++)
+        if (parts[k].weight == t && parts[k].turned == turned && graph_can_share(&c->l->draft, k, i))
+            d->shares = k;
 }

@@ -14,6 +14,17 @@ static void mark_live(const struct graph *g, int output, bool *live)
             live[g->nodes[i].in[k]] = true;
 }
 
+/* Nodes that share a weight name the first that stays. */
+static void settle_shares(struct graph *g, const bool *live, int *first)
+{
+    for (int i = 0; i < g->n; i++) {
+        int *at = &first[g->nodes[i].shares ? g->nodes[i].shares : i];
+        if (live[i] && *at == 0)
+            *at = i;
+        g->nodes[i].shares = *at == i ? 0 : *at;
+    }
+}
+
 /* Appends draft node i to g under its final name; place says where its inputs went. */
 static int move_node(struct graph *g, const struct loader *l, int i, const int *place, struct err *e)
 {
@@ -25,6 +36,7 @@ static int move_node(struct graph *g, const struct loader *l, int i, const int *
         in[k] = place[d.in[k]];
     d.in = in;
     d.name = (char *)l->parts[i].name;
+    d.shares = place[d.shares];
     int rc = graph_add(g, &d, e);
     mem_free(in);
     return rc;
@@ -49,29 +61,47 @@ static int move_all(struct loader *l, const bool *live, int output, int *place, 
     return 0;
 }
 
-int loader_finish(struct loader *l, const struct value *output, struct model *m, struct err *e)
+/* The output's layout must be one that the graph has; (N,1,1,C) passes for (N,C) or (N,C,1,1). */
+static int check_output(const struct loader *l, const struct value *output, struct err *e)
 {
+    char text[96];
     if (output->kind != VALUE_NODE)
         return err_set(e, ERR_UNSUPPORTED, "the output \"%s\" isn't computed from the input", output->name);
     if (output->node == 0)
         return err_set(e, ERR_UNSUPPORTED, "the output \"%s\" is the input", output->name);
+    const struct node *d = &l->draft.nodes[output->node];
+    enum layout layout = view_layout(&output->view);
+    if (layout == LAYOUT_FLAT || layout == LAYOUT_IMAGE || (layout == LAYOUT_LAST && d->H == 1 && d->W == 1))
+        return 0;
+    view_describe(&output->view, text);
+    return err_set(e, ERR_UNSUPPORTED, "the output \"%s\" is laid out as %s, which is not supported", output->name,
+                   text);
+}
+
+int loader_finish(struct loader *l, const struct value *output, struct model *m, struct err *e)
+{
+    int rc = check_output(l, output, e);
+    if (rc < 0)
+        return rc;
     l->parts[output->node].name = output->name;
-    int rc = ERR_NOMEM, *place = mem_zalloc((size_t)l->draft.n, sizeof *place);
+    int *place = mem_zalloc((size_t)l->draft.n, sizeof *place), *first = mem_zalloc((size_t)l->draft.n, sizeof *first);
     bool *live = mem_zalloc((size_t)l->draft.n, sizeof *live);
     const char *name = l->src->name && *l->src->name ? l->src->name : "graph";
     m->graph.name = mem_dup(name, strlen(name) + 1, 1);
     m->graph.opset = l->opset;
-    if (!place || !live || !m->graph.name) {
-        err_set(e, ERR_NOMEM, "no memory for %d nodes", l->draft.n);
+    if (!place || !first || !live || !m->graph.name) {
+        rc = err_set(e, ERR_NOMEM, "no memory for %d nodes", l->draft.n);
         goto out;
     }
     mark_live(&l->draft, output->node, live);
+    settle_shares(&l->draft, live, first);
     if (!live[0])
         rc = err_set(e, ERR_UNSUPPORTED, "the output \"%s\" isn't computed from the input", output->name);
     else
         rc = move_all(l, live, output->node, place, m, e);
 out:
     mem_free(place);
+    mem_free(first);
     mem_free(live);
     if (rc < 0)
         model_release(m);

@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <math.h>
 
 #include "common/onnx/loader.h"
 #include "common/onnx/ops.h"
@@ -146,4 +147,24 @@ void fold_mul(struct call *c)
 void fold_div(struct call *c)
 {
     fold(c, ARITH_DIV);
+}
+
+static void round_all(struct call *c, float (*round)(float))
+{
+    call_inputs(c, 1, 1);
+    const struct tensor *x = call_floats(c, 0);
+    struct tensor *t = x ? call_new(c, TENSOR_FLOAT, x->rank, x->dims) : NULL;
+    for (size_t k = 0; t && k < t->n; k++)
+        t->f[k] = round(x->f[k]);
+    call_result(c, t);
+}
+
+void fold_floor(struct call *c)
+{
+    round_all(c, floorf);
+}
+
+void fold_ceil(struct call *c)
+{
+    round_all(c, ceilf);
 }

@@ -89,34 +89,97 @@ static int input_dim(const Onnx__ValueInfoProto *in, size_t k, int *out, struct 
     return 0;
 }
 
-static int add_input(struct loader *l, const Onnx__ValueInfoProto *in, struct err *e)
+/* What elementwise preprocessing between the input and its Transpose may be. */
+static bool passes_layout_on(const char *op)
 {
-    struct node d = {.op = OP_INPUT, .name = in->name, .H = 1, .W = 1};
+    static const char *const ops[] = {"Add",  "BatchNormalization", "Cast", "Clip", "Div", "Dropout", "Identity", "Max",
+                                      "Min", "Mul", "Pad", "Relu", "Sub"};
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
+        if (strcmp(op, ops[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Transpose from (N,H,W,C), or where there is one channel, the Reshape that does the same. */
+static bool turns_channels(const Onnx__NodeProto *n, const Onnx__TensorShapeProto *shape)
+{
+    static const int64_t perm[] = {0, 3, 1, 2};
+    if (strcmp(n->op_type, "Reshape") == 0)
+        return shape->dim[3]->dim_value == 1 && shape->dim[1]->dim_value > 1 && shape->dim[2]->dim_value > 1;
+    for (size_t i = 0; i < n->n_attribute && strcmp(n->op_type, "Transpose") == 0; i++) {
+        const Onnx__AttributeProto *a = n->attribute[i];
+        if (a->name && strcmp(a->name, "perm") == 0 && a->n_ints == 4 && memcmp(a->ints, perm, sizeof perm) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool reads(const Onnx__NodeProto *n, const char *name)
+{
+    return n->n_input > 0 && (strcmp(n->input[0], name) == 0 || (n->n_input > 1 && strcmp(n->input[1], name) == 0));
+}
+
+/* Is the input (N,H,W,C)? Its shape doesn't say so, but who reads it first does. */
+static bool is_last(const Onnx__GraphProto *g, const char *name, const Onnx__TensorShapeProto *shape)
+{
+    for (size_t i = 0; i < g->n_node; i++) {
+        const Onnx__NodeProto *n = g->node[i];
+        if (!n->op_type || n->n_output == 0 || !reads(n, name))
+            continue;
+        if (!passes_layout_on(n->op_type))
+            return turns_channels(n, shape);
+        name = n->output[0];
+    }
+    return false;
+}
+
+static bool is_float(int32_t type)
+{
+    return type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT || type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16 ||
+           type == ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16 || type == ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE;
+}
+
+static int check_input(const Onnx__ValueInfoProto *in, struct err *e)
+{
     const Onnx__TypeProto *type = in->type;
     if (!type || type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE || !type->tensor_type)
         return err_set(e, ERR_UNSUPPORTED, "input \"%s\" isn't a tensor", in->name);
-    if (type->tensor_type->elem_type != ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT)
-        return err_set(e, ERR_UNSUPPORTED, "input \"%s\": data type %s (%d) is not supported, only FLOAT", in->name,
+    if (!is_float(type->tensor_type->elem_type))
+        return err_set(e, ERR_UNSUPPORTED, "input \"%s\": data type %s (%d) is not supported, only floats", in->name,
                        tensor_type_name(type->tensor_type->elem_type), (int)type->tensor_type->elem_type);
     const Onnx__TensorShapeProto *shape = type->tensor_type->shape;
     if (!shape || (shape->n_dim != 4 && shape->n_dim != 2))
         return err_set(e, ERR_UNSUPPORTED,
                        "input \"%s\" has %zu dimensions, only 4 (N,C,H,W) or 2 (N,C) are supported", in->name,
                        shape ? shape->n_dim : 0);
+    return 0;
+}
+
+static int add_input(struct loader *l, const Onnx__ValueInfoProto *in, struct err *e)
+{
+    struct node d = {.op = OP_INPUT, .name = in->name, .H = 1, .W = 1};
+    int rc = check_input(in, e);
+    if (rc < 0)
+        return rc;
+    const Onnx__TensorShapeProto *shape = in->type->tensor_type->shape;
     d.flat = shape->n_dim == 2;
-    int rc = input_dim(in, 1, &d.C, e);
-    if (rc == 0 && !d.flat && (rc = input_dim(in, 2, &d.H, e)) == 0)
-        rc = input_dim(in, 3, &d.W, e);
+    bool last = !d.flat && is_last(l->src, in->name, shape);
+    rc = input_dim(in, last ? 3 : 1, &d.C, e);
+    if (rc == 0 && !d.flat && (rc = input_dim(in, last ? 1 : 2, &d.H, e)) == 0)
+        rc = input_dim(in, last ? 2 : 3, &d.W, e);
     if (rc < 0)
         return rc;
     if (shape->dim[0]->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE &&
         shape->dim[0]->dim_value > 0)
         l->batch = shape->dim[0]->dim_value;
+    d.u.input.last = last;
     rc = graph_add(&l->draft, &d, e);
     if (rc < 0)
         return rc;
     l->parts[0].name = l->draft.nodes[0].name;
-    values_find(&l->values, in->name)->kind = VALUE_NODE;
+    struct value *v = values_find(&l->values, in->name);
+    v->kind = VALUE_NODE;
+    view_init(&v->view, &l->draft.nodes[0], d.flat ? LAYOUT_FLAT : last ? LAYOUT_LAST : LAYOUT_IMAGE);
     return 0;
 }
 
@@ -144,7 +207,7 @@ static int check_operator(const Onnx__NodeProto *n, struct err *e)
 /* Marks what the output depends on, from the end; a node that reads what comes after it is refused in its turn. */
 static void mark_needed(struct loader *l, struct value *output, bool *needed)
 {
-    output->needed = true;
+    output->needed = output->last = true;
     output->readers = 1;
     for (size_t i = l->src->n_node; i-- > 0;) {
         const Onnx__NodeProto *n = l->src->node[i];

@@ -7,6 +7,9 @@
  * and what comes after it is harmless, so a handler asks for all that it needs and then looks at `rc` once.
  * Attributes that no handler asked for are refused afterwards.
  *
+ * A value is a node seen through a view (view.h). Where its layout is one of the graph's, (N,C,H,W) or (N,C), the node
+ * has that shape; call_node accepts no other, and handlers that can work on others say so by call_any.
+ *
  * Names of draft nodes don't change; names and biases that later nodes give them are in `parts`, and finish.c makes
  * the graph that people get.
  */
@@ -19,6 +22,8 @@
 
 struct part {
     const char *name; /* of the value in the end; borrowed from the draft or the message */
+    const struct tensor *weight; /* that it was made of, for those that share it */
+    bool turned;
     struct params p;
 };
 
@@ -62,8 +67,12 @@ void call_inputs(struct call *c, int least, int most);
 bool call_has(const struct call *c, int i);
 bool call_constant(const struct call *c, int i);
 
-/* Input i as a node of the draft, whose shape is copied to *x; -1 and zeros when that isn't so. */
+/* Input i as a node of the draft, whose shape is copied to *x, in whatever view; -1 and zeros when that isn't so. */
+int call_any(struct call *c, int i, struct node *x, struct view *v);
+/* The same for one of the graph's own layouts. */
 int call_node(struct call *c, int i, struct node *x);
+/* The same for (N,C), (N,C,H,W) and (N,H,W,C); a node that is flat though its value isn't gets an OP_UNFLATTEN. */
+int call_layout(struct call *c, int i, struct node *x, enum layout *layout);
 
 /* Input i as a constant of either type, of integers without a batch size in a list, of finite floats; or NULL. */
 const struct tensor *call_tensor(struct call *c, int i);
@@ -82,9 +91,15 @@ int call_axis(struct call *c, int64_t axis, int rank);
 
 /* Appends `d` (op, inputs, shape where it must be given) under the name of the output; its index, or -1. */
 int call_add(struct call *c, struct node *d);
+/* The same for the output `value`, which may be another than the first, in a layout that isn't LAYOUT_OTHER; the file's
+ * name of the node goes to the first. */
+int call_add_to(struct call *c, struct node *d, struct value *value, enum layout layout);
 /* The same for a step in between, named after the output. */
 int call_add_step(struct call *c, struct node *d, const char *suffix);
 void call_alias(struct call *c, int i);
+void call_view(struct call *c, const struct view *v); /* of the output that call_add has made */
+/* Makes the output draft node `in` seen through v, with whatever node its layout needs. */
+void call_settle(struct call *c, int in, struct view v);
 /* Hands over a constant made with tensor_new; NULL when that failed. */
 void call_result(struct call *c, struct tensor *t);
 struct tensor *call_new(struct call *c, enum tensor_type type, int rank, const int64_t *dims);
@@ -94,8 +109,10 @@ float *call_room(struct call *c, size_t n);
 float *call_copy(struct call *c, const float *from, size_t n);
 struct params *call_params(struct call *c, int node);
 
-/* t, which broadcasts to (C) or (C,1,1) against a value of `rank` 2 or 4, into v (C); in no other way. */
-void call_channels(struct call *c, const struct tensor *t, const struct node *x, float *v);
+/* t, which broadcasts to one number a channel of x seen through `view`, into v (C); in no other way. */
+void call_channels(struct call *c, const struct tensor *t, const struct node *x, const struct view *view, float *v);
+/* Node i's weight is t (turned: its rows are columns here): its node shares it with those before. */
+void call_shares(struct call *c, int i, const struct tensor *t, bool turned);
 
 /* Attributes (attr.c). A default stands for one that is absent; a wrong type is a failure. */
 int64_t attr_int(struct call *c, const char *name, int64_t absent);

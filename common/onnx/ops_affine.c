@@ -1,4 +1,5 @@
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/onnx/loader.h"
@@ -59,17 +60,38 @@ static void copy_matrix(float *to, const float *from, size_t K, size_t C, bool t
             to[k * C + i] = alpha * from[turned ? i * K + k : k * C + i];
 }
 
+/* Input 0 as a flat node: one that is, or (N,1,1,C) for a MatMul, which then has that layout, too. */
+static int flat_input(struct call *c, struct node *x, struct view *v)
+{
+    int in = call_any(c, 0, x, v);
+    if (in < 0)
+        return -1;
+    enum layout layout = view_layout(v);
+    bool matmul = layout == LAYOUT_LAST && x->H == 1 && x->W == 1 && strcmp(c->src->op_type, "MatMul") == 0;
+    if (layout != LAYOUT_FLAT && !matmul) {
+        char text[96];
+        view_describe(v, text);
+        call_fail(c, ERR_UNSUPPORTED, "%s of a value laid out as %s is not supported", c->src->op_type, text);
+    }
+    if (c->rc == 0 && !x->flat) {
+        in = call_add_step(c, &(struct node){.op = OP_FLATTEN, .n_in = 1, .in = &in}, "flatten");
+        *x = in >= 0 ? c->l->draft.nodes[in] : *x;
+    }
+    return c->rc < 0 ? -1 : in;
+}
+
 /* The node of x * w, w being input 1; its index, or -1. */
 static int add_matrix(struct call *c, bool turned, float alpha, bool bias)
 {
     struct node x, d = {.op = OP_GEMM, .n_in = 1};
-    int in = call_node(c, 0, &x);
+    struct view v;
+    int in = flat_input(c, &x, &v);
     const struct tensor *w = call_floats(c, 1);
     if (c->rc < 0)
         return -1;
-    if (!x.flat || w->rank != 2)
-        call_fail(c, ERR_UNSUPPORTED, "%s of a value with %d and a weight with %d dimensions is not supported",
-                  c->src->op_type, x.flat ? 2 : 4, w->rank);
+    if (w->rank != 2)
+        call_fail(c, ERR_UNSUPPORTED, "%s with a weight of %d dimensions is not supported", c->src->op_type,
+                  w->rank);
     else if (w->dims[turned ? 0 : 1] != x.C)
         call_fail(c, ERR_INVALID, "weight \"%s\" is for %lld inputs, and %d come in", c->in[1]->name,
                   (long long)w->dims[turned ? 0 : 1], x.C);
@@ -81,9 +103,11 @@ static int add_matrix(struct call *c, bool turned, float alpha, bool bias)
     d.C = (int)w->dims[turned ? 1 : 0];
     d.in = &in;
     d.u.gemm.bias = bias;
-    int i = call_add(c, &d);
+    int i = call_add_to(c, &d, c->out, view_layout(&v));
     if (i < 0)
         return -1;
+    if (alpha == 1)
+        call_shares(c, i, w, turned);
     struct params *p = call_params(c, i);
     p->w = call_room(c, p->n_w);
     if (!p->w)
@@ -107,7 +131,7 @@ void op_gemm(struct call *c)
     p->b = call_room(c, p->n_b);
     if (!p->b)
         return;
-    call_channels(c, b, &c->l->draft.nodes[i], p->b);
+    call_channels(c, b, &c->l->draft.nodes[i], &c->out->view, p->b);
     for (size_t k = 0; k < p->n_b && c->rc == 0; k++)
         p->b[k] *= beta;
     if (c->rc == 0)
@@ -135,13 +159,12 @@ static bool add_to_bias(struct call *c, int in, const struct tensor *t, float si
     part->p.b = call_room(c, part->p.n_b);
     if (!part->p.b)
         return true;
-    call_channels(c, t, x, part->p.b);
+    call_channels(c, t, x, &v->view, part->p.b);
     for (size_t k = 0; k < part->p.n_b && c->rc == 0; k++)
         part->p.b[k] *= sign;
     *bias = true;
     part->name = c->out->name;
-    c->out->kind = VALUE_NODE;
-    c->out->node = v->node;
+    call_alias(c, in);
     return true;
 }
 
@@ -179,8 +202,9 @@ static void fill_line(struct call *c, struct params *p, enum arith op, bool firs
 static void with_constant(struct call *c, enum arith op, int in, const struct tensor *t)
 {
     struct node x, d = {.op = OP_BN, .n_in = 1};
+    struct view v;
     bool first = in == 1; /* the constant is the left operand */
-    int at = call_node(c, in, &x);
+    int at = call_any(c, in, &x, &v);
     if (c->rc < 0)
         return;
     if ((op == ARITH_ADD || (op == ARITH_SUB && !first)) && add_to_bias(c, in, t, op == ARITH_SUB ? -1 : 1))
@@ -189,19 +213,60 @@ static void with_constant(struct call *c, enum arith op, int in, const struct te
     int i = call_add(c, &d);
     if (i < 0)
         return;
+    call_view(c, &v);
     struct params *p = call_params(c, i);
     p->w = call_room(c, p->n_b);
     p->b = call_room(c, p->n_b);
     p->mean = call_room(c, p->n_b);
     p->var = call_room(c, p->n_b);
-    call_channels(c, t, &x, p->b);
+    call_channels(c, t, &x, &v, p->b);
     if (c->rc == 0)
         fill_line(c, p, op, first);
 }
 
+static bool is_gate(const struct node *x, const struct node *gate)
+{
+    return !x->flat && !gate->flat && gate->H == 1 && gate->W == 1 && x->C == gate->C;
+}
+
+/* Inputs i and k, either of which may be the gate of the other; a gate goes second. */
+static void multiply(struct call *c, const int *in, const struct node *x, enum layout layout)
+{
+    bool turn = !is_gate(&x[0], &x[1]) && is_gate(&x[1], &x[0]);
+    int order[2] = {in[turn], in[!turn]};
+    call_add_to(c, &(struct node){.op = OP_MUL, .n_in = 2, .in = order}, c->out, layout);
+}
+
+/* Two values, of any layout if it is the same; in others they must be of a layout that the graph knows. */
+static void of_two(struct call *c, enum arith op)
+{
+    struct node x[2];
+    struct view v[2];
+    enum layout layout[2];
+    int in[2] = {call_any(c, 0, &x[0], &v[0]), call_any(c, 1, &x[1], &v[1])};
+    if (c->rc < 0)
+        return;
+    if (op != ARITH_ADD && op != ARITH_MUL) {
+        call_fail(c, ERR_UNSUPPORTED, "%s of two computed values is not supported", c->src->op_type);
+        return;
+    }
+    if (view_same(&v[0], &v[1]) && x[0].flat == x[1].flat) {
+        call_add(c, &(struct node){.op = op == ARITH_ADD ? OP_ADD : OP_MUL, .n_in = 2, .in = in});
+        call_view(c, &v[0]);
+        return;
+    }
+    in[0] = call_layout(c, 0, &x[0], &layout[0]);
+    in[1] = call_layout(c, 1, &x[1], &layout[1]);
+    if (c->rc == 0 && layout[0] != layout[1])
+        call_fail(c, ERR_UNSUPPORTED, "%s of values in different layouts is not supported", c->src->op_type);
+    else if (op == ARITH_MUL)
+        multiply(c, in, x, layout[0]);
+    else
+        call_add_to(c, &(struct node){.op = OP_ADD, .n_in = 2, .in = in}, c->out, layout[0]);
+}
+
 static void arith(struct call *c, enum arith op)
 {
-    struct node x;
     call_inputs(c, 2, 2);
     if (c->rc < 0)
         return;
@@ -213,10 +278,7 @@ static void arith(struct call *c, enum arith op)
         if (t || c->rc < 0)
             return;
     }
-    int in[2] = {call_node(c, 0, &x), call_node(c, 1, &x)};
-    if (op != ARITH_ADD)
-        call_fail(c, ERR_UNSUPPORTED, "%s of two computed values is not supported", c->src->op_type);
-    call_add(c, &(struct node){.op = OP_ADD, .n_in = 2, .in = in});
+    of_two(c, op);
 }
 
 void op_add(struct call *c)
@@ -239,10 +301,25 @@ void op_div(struct call *c)
     arith(c, ARITH_DIV);
 }
 
+/* All but the last addition are steps in between. */
 void op_sum(struct call *c)
 {
-    if (c->n_in == 1 && call_has(c, 0))
+    struct node x;
+    int in[2], n = c->n_in;
+    if (n == 1 && call_has(c, 0)) {
         call_alias(c, 0);
-    else
+        return;
+    }
+    if (n <= 2) {
         arith(c, ARITH_ADD);
+        return;
+    }
+    in[0] = call_node(c, 0, &x);
+    for (int k = 1; k < n && c->rc == 0; k++) {
+        char suffix[32];
+        struct node d = {.op = OP_ADD, .n_in = 2, .in = in};
+        snprintf(suffix, sizeof suffix, "sum%d", k);
+        in[1] = call_node(c, k, &x);
+        in[0] = k == n - 1 ? call_add(c, &d) : call_add_step(c, &d, suffix);
+    }
 }

@@ -111,29 +111,56 @@ void op_conv(struct call *c)
     if (i < 0)
         return;
     struct params *p = call_params(c, i);
+    call_shares(c, i, w, false);
     p->w = call_copy(c, w->f, w->n);
     p->b = b ? call_copy(c, b->f, b->n) : NULL;
 }
 
-/* ceil_mode changes nothing where the last window ends with the padded image. */
-static void check_ceil(struct call *c, const struct node *x, const struct window *w)
+/*
+ * Pixels that ceil_mode adds after an axis: enough for a last window that overhangs, unless that would begin beyond the
+ * image and the padding before it.
+ */
+static int overhang(int64_t size, int kernel, int stride, int dil, int before, int after)
 {
-    int64_t h = (int64_t)x->H + w->pad_t + w->pad_b - ((int64_t)(w->R - 1) * w->dil_h + 1);
-    int64_t v = (int64_t)x->W + w->pad_l + w->pad_r - ((int64_t)(w->S - 1) * w->dil_w + 1);
-    int64_t ceil_mode = attr_int(c, "ceil_mode", 0);
-    if (c->rc == 0 && ceil_mode != 0 && (h % w->stride_h != 0 || v % w->stride_w != 0))
-        call_fail(c, ERR_UNSUPPORTED,
-                  "attribute \"ceil_mode\" = 1 of %s with a window that overhangs is not supported",
-                  c->src->op_type);
+    int64_t extent = (int64_t)(kernel - 1) * dil + 1, room = size + before + after - extent;
+    if (room < 0)
+        return 0;
+    int64_t out = (room + stride - 1) / stride + 1;
+    if ((out - 1) * stride >= size + before)
+        out--;
+    int64_t more = (out - 1) * stride - room;
+    return more > 0 ? (int)more : 0;
+}
+
+/* A mean whose divisor counts padding, but not what overhangs: zeros around the image, and a mean that counts them. */
+static int pad_first(struct call *c, int in, struct window *w)
+{
+    struct node d = {.op = OP_PAD, .n_in = 1, .in = &in};
+    d.u.pad.top = w->pad_t;
+    d.u.pad.left = w->pad_l;
+    d.u.pad.bottom = w->pad_b;
+    d.u.pad.right = w->pad_r;
+    w->pad_t = w->pad_l = w->pad_b = w->pad_r = 0;
+    return call_add_step(c, &d, "pad");
 }
 
 static void pool(struct call *c, struct node *d)
 {
     struct node x;
+    struct window *w = &d->u.pool.win;
     call_inputs(c, 1, 1);
-    int in = call_node(c, 0, &x);
-    read_window(c, &x, 0, 0, &d->u.pool.win);
-    check_ceil(c, &x, &d->u.pool.win);
+    int in = call_node(c, 0, &x), down = 0, right = 0;
+    read_window(c, &x, 0, 0, w);
+    if (attr_int(c, "ceil_mode", 0) != 0 && c->rc == 0) {
+        down = overhang(x.H, w->R, w->stride_h, w->dil_h, w->pad_t, w->pad_b);
+        right = overhang(x.W, w->S, w->stride_w, w->dil_w, w->pad_l, w->pad_r);
+    }
+    if ((down > 0 || right > 0) && d->u.pool.count_pad) {
+        in = pad_first(c, in, w);
+        d->u.pool.count_pad = false;
+    }
+    w->pad_b += down;
+    w->pad_r += right;
     d->n_in = 1;
     d->in = &in;
     call_add(c, d);
@@ -167,20 +194,86 @@ void op_globalpool(struct call *c)
     call_add(c, &d);
 }
 
+/* A pool with one window. */
+static struct node greatest(const struct node *x)
+{
+    struct node d = {.op = OP_MAXPOOL, .n_in = 1};
+    d.u.pool.win = (struct window){x->H, x->W, 1, 1, 1, 1, 0, 0, 0, 0};
+    return d;
+}
+
+void op_globalmaxpool(struct call *c)
+{
+    struct node x;
+    call_inputs(c, 1, 1);
+    int in = call_node(c, 0, &x);
+    struct node d = greatest(&x);
+    d.in = &in;
+    call_add(c, &d);
+}
+
+/* The dimensions that a reduction is over, as flags; they must be height and width, whole, and nothing else. */
+static void reduced(struct call *c, const struct view *v, bool *over)
+{
+    int64_t axes[VIEW_MAX_RANK];
+    int n = call_list(c, c->l->opset < 18 ? -1 : 1, "axes", axes, VIEW_MAX_RANK);
+    for (int k = 0; k < n; k++)
+        over[call_axis(c, axes[k], v->rank)] = true;
+    bool fits = n > 0;
+    for (int i = 0; i < v->n; i++)
+        fits = fits && over[v->dim[i]] == (v->of[i] == FACTOR_H || v->of[i] == FACTOR_W);
+    if (!fits)
+        call_fail(c, ERR_UNSUPPORTED, "%s over other axes than height and width is not supported", c->src->op_type);
+}
+
+static void drop(struct view *v, const bool *over)
+{
+    int n = 0;
+    for (int i = 0; i < v->n; i++)
+        if (!over[v->dim[i]]) {
+            v->of[n] = v->of[i];
+            v->dim[n++] = v->dim[i];
+        }
+    v->n = n;
+}
+
+static void reduce(struct call *c, bool mean)
+{
+    struct node x;
+    struct view v;
+    bool over[VIEW_MAX_RANK] = {false};
+    call_inputs(c, 1, c->l->opset < 18 ? 1 : 2);
+    int in = call_any(c, 0, &x, &v);
+    bool keep = attr_int(c, "keepdims", 1) != 0;
+    reduced(c, &v, over);
+    attr_only(c, "noop_with_empty_axes", 0);
+    if (c->rc < 0)
+        return;
+    drop(&v, over);
+    if (!keep)
+        view_squeeze(&v, over);
+    if (x.H == 1 && x.W == 1) {
+        call_settle(c, in, v);
+        return;
+    }
+    struct node d = mean ? (struct node){.op = OP_GLOBALPOOL, .n_in = 1} : greatest(&x);
+    bool flat = view_layout(&v) == LAYOUT_FLAT;
+    d.in = &in;
+    d.flat = flat && mean;
+    if (flat && !mean) {
+        call_settle(c, call_add_step(c, &d, "max"), v);
+    } else {
+        call_add(c, &d);
+        call_view(c, &v);
+    }
+}
+
 void op_reducemean(struct call *c)
 {
-    struct node x, d = {.op = OP_GLOBALPOOL, .n_in = 1};
-    int64_t axes[8];
-    call_inputs(c, 1, c->l->opset < 18 ? 1 : 2);
-    int in = call_node(c, 0, &x);
-    int n = call_list(c, c->l->opset < 18 ? -1 : 1, "axes", axes, 8);
-    bool over[4] = {false};
-    for (int k = 0; k < n; k++)
-        over[call_axis(c, axes[k], 4)] = true;
-    if (x.flat || n != 2 || !over[2] || !over[3])
-        call_fail(c, ERR_UNSUPPORTED, "ReduceMean over other axes than height and width is not supported");
-    attr_only(c, "noop_with_empty_axes", 0);
-    d.in = &in;
-    d.flat = attr_int(c, "keepdims", 1) == 0;
-    call_add(c, &d);
+    reduce(c, true);
+}
+
+void op_reducemax(struct call *c)
+{
+    reduce(c, false);
 }

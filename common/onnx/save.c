@@ -6,11 +6,12 @@
 #include "common/base/mem.h"
 #include "common/onnx/build.h"
 
-#define LEAST_OPSET 13 /* the writers below follow it; their operators are the same up to the last */
-#define LAST_OPSET  17
+#define OLDEST_OPSET 7 /* that onnx_load reads, and so that a source may have */
+#define NEWEST_OPSET 21
 
 struct saver {
     struct build b;
+    int64_t opset;
     const struct graph *g;
     const struct weights *w;
     const char **names; /* (g->n) of all values, sorted */
@@ -33,11 +34,32 @@ static const char *name_of(struct saver *s, const struct node *d, const char *wh
     return name;
 }
 
+/*
+ * The initializer that holds these numbers already: a kernel that two nodes share stays one, and so do the bounds of all
+ * ReLU6. Vectors are a channel's own business, and equal by chance at most.
+ */
+static const char *stored(const struct saver *s, int rank, const int64_t *dims, const float *data)
+{
+    const Onnx__GraphProto *g = s->b.graph;
+    size_t size = sizeof *data;
+    for (int k = 0; k < rank; k++)
+        size *= (size_t)dims[k];
+    for (size_t i = 0; i < g->n_initializer; i++) {
+        const Onnx__TensorProto *t = g->initializer[i];
+        if (t->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT && t->n_dims == (size_t)rank && t->raw_data.len == size &&
+            (rank == 0 || memcmp(t->dims, dims, (size_t)rank * sizeof *dims) == 0) &&
+            memcmp(t->raw_data.data, data, size) == 0)
+            return t->name;
+    }
+    return NULL;
+}
+
 static void read_floats(struct saver *s, Onnx__NodeProto *n, const struct node *d, const char *what, int rank,
                         const int64_t *dims, const float *data)
 {
-    const char *name = name_of(s, d, what);
-    build_floats(&s->b, name, rank, dims, data);
+    const char *name = rank != 1 ? stored(s, rank, dims, data) : NULL;
+    if (!name)
+        build_floats(&s->b, name = name_of(s, d, what), rank, dims, data);
     build_read(&s->b, n, name);
 }
 
@@ -95,14 +117,24 @@ static void write_gemm(struct saver *s, Onnx__NodeProto *n, const struct node *d
 static void write_clip(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
 {
     (void)p;
+    if (s->opset < 11) {
+        build_float(&s->b, n, "min", d->u.clip.lo);
+        build_float(&s->b, n, "max", d->u.clip.hi);
+        return;
+    }
     read_floats(s, n, d, "min", 0, NULL, &d->u.clip.lo);
     read_floats(s, n, d, "max", 0, NULL, &d->u.clip.hi);
+}
+
+static bool dilated(const struct node *d)
+{
+    return d->u.pool.win.dil_h != 1 || d->u.pool.win.dil_w != 1;
 }
 
 static void write_maxpool(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
 {
     (void)p;
-    write_window(s, n, &d->u.pool.win, true);
+    write_window(s, n, &d->u.pool.win, dilated(d));
 }
 
 /* AveragePool has no dilations before opset 19, and graph nodes none either. */
@@ -118,7 +150,10 @@ static void write_globalpool(struct saver *s, Onnx__NodeProto *n, const struct n
     (void)p;
     if (!d->flat)
         return;
-    build_ints(&s->b, n, "axes", (int64_t[]){2, 3}, 2);
+    if (s->opset < 18)
+        build_ints(&s->b, n, "axes", (int64_t[]){2, 3}, 2);
+    else
+        read_list(s, n, d, "axes", (int64_t[]){2, 3}, 2);
     build_int(&s->b, n, "keepdims", 0);
 }
 
@@ -135,7 +170,10 @@ static void write_pad(struct saver *s, Onnx__NodeProto *n, const struct node *d,
     int64_t flat[] = {0, d->u.pad.front, 0, d->u.pad.back};
     int64_t all[] = {0, d->u.pad.front, d->u.pad.top,    d->u.pad.left,
                      0, d->u.pad.back,  d->u.pad.bottom, d->u.pad.right};
-    read_list(s, n, d, "pads", d->flat ? flat : all, d->flat ? 4 : 8);
+    if (s->opset < 11)
+        build_ints(&s->b, n, "pads", d->flat ? flat : all, d->flat ? 4 : 8);
+    else
+        read_list(s, n, d, "pads", d->flat ? flat : all, d->flat ? 4 : 8);
 }
 
 static void write_slice(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
@@ -174,9 +212,42 @@ static void write_node(struct saver *s, int i)
         writers[d->op](s, n, d, &s->w->of[i]);
 }
 
-static int64_t opset_for(int64_t source)
+/* The first opset in which the node can be written as it is written here. */
+static int opset_of(const struct node *d)
 {
-    return source < LEAST_OPSET ? LEAST_OPSET : source > LAST_OPSET ? LAST_OPSET : source;
+    switch (d->op) {
+    case OP_INPUT:
+    case OP_CONV:
+    case OP_BN:
+    case OP_RELU:
+    case OP_CLIP:
+    case OP_AVGPOOL:
+    case OP_GLOBALPOOL:
+    case OP_ADD:
+    case OP_CONCAT:
+    case OP_PAD:
+    case OP_FLATTEN:
+    case OP_SOFTMAX:
+        return OLDEST_OPSET;
+    case OP_MAXPOOL:
+        return dilated(d) ? 10 : OLDEST_OPSET;
+    case OP_SLICE:
+        return 10;
+    case OP_GEMM:
+        return d->u.gemm.bias ? OLDEST_OPSET : 11;
+    default:
+        return 13;
+    }
+}
+
+/* The source's opset, or the first later one that has all that is to be written: a gemm got a bias, a step was added. */
+static int64_t opset_for(const struct graph *g)
+{
+    int64_t opset = g->opset > NEWEST_OPSET ? NEWEST_OPSET : g->opset < 1 ? 13 : g->opset;
+    for (int i = 0; i < g->n; i++)
+        if (opset < opset_of(&g->nodes[i]))
+            opset = opset_of(&g->nodes[i]);
+    return opset;
 }
 
 int onnx_save(const struct model *m, const struct onnx_meta *meta, int n_meta, struct buf *out, struct err *e)
@@ -188,7 +259,8 @@ int onnx_save(const struct model *m, const struct onnx_meta *meta, int n_meta, s
     for (int i = 0; i < m->graph.n; i++)
         s.names[i] = m->graph.nodes[i].name;
     qsort(s.names, (size_t)m->graph.n, sizeof *s.names, by_name);
-    build_init(&s.b, opset_for(m->graph.opset), m->graph.name ? m->graph.name : "graph");
+    s.opset = opset_for(&m->graph);
+    build_init(&s.b, s.opset, m->graph.name ? m->graph.name : "graph");
     for (int i = 0; i < m->graph.n; i++)
         write_node(&s, i);
     const struct node *last = &m->graph.nodes[m->graph.output];

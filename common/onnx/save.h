@@ -1,6 +1,6 @@
 /*
- * save - a model to ONNX bytes: symbolic batch dimension "N", the source's names, opset 13 or the source's if that
- * is later (at most 17), weights as raw fp32 initializers. What onnx_load reads back is the same graph with the
+ * save - a model to ONNX bytes: symbolic batch dimension "N", the source's names, the source's opset, or the first
+ * later one that has what is to be written; weights as raw fp32 initializers, equal kernels once. What onnx_load reads back is the same graph with the
  * same weights, bit for bit. A node stays a node; a mean that is flat at once is a ReduceMean.
  */
 #ifndef COMMON_ONNX_SAVE_H

@@ -6,6 +6,7 @@
 #define COMMON_ONNX_VALUE_H
 
 #include "common/onnx/tensor.h"
+#include "common/onnx/view.h"
 
 enum value_kind {
     VALUE_LATER,  /* its node's turn hasn't come */
@@ -18,9 +19,11 @@ struct value {
     const char *name;
     enum value_kind kind;
     int node;
+    struct view view;             /* VALUE_NODE: how the file lays it out */
     const struct tensor *t;       /* VALUE_TENSOR, once decoded */
     const Onnx__TensorProto *src; /* VALUE_TENSOR, an initializer */
     bool input;                   /* the graph lists it among its inputs */
+    bool last;                    /* the network puts it out */
     bool needed;                  /* the output depends on it */
     int readers;                  /* how often needed nodes and the output name it */
 };

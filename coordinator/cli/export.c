@@ -1,5 +1,6 @@
-/* `espalier export`: a candidate's ONNX file, made by a worker when it isn't there yet. */
+/* `espalier export`: a candidate's ONNX file, made by a worker when it isn't there yet, or what it kept as JSON. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include "coordinator/cli/args.h"
 #include "coordinator/cli/client.h"
 #include "coordinator/cli/format.h"
+#include "coordinator/cli/kept.h"
 
 #define WAIT_S   600
 #define FIRST_NS (100 * NS_PER_MS) /* between questions; doubles up to a second */
@@ -45,34 +47,104 @@ static int wait_made(struct client *cl, long long id, long long episode, struct 
     }
 }
 
+struct wanted {
+    long long id, episode;
+    const char *out; /* NULL: standard output */
+    bool json, masks;
+};
+
+static int take_format(struct cli *c, const char *name, bool masks, struct wanted *w, struct err *e)
+{
+    w->json = name && strcmp(name, "json") == 0;
+    w->masks = masks;
+    if (name && !w->json && strcmp(name, "onnx") != 0)
+        return args_wrong(c, e, "--format \"%s\": onnx or json", name);
+    if (masks && !w->json)
+        return args_wrong(c, e, "--masks is for --format json");
+    return w->out || w->json ? 0 : args_wrong(c, e, "-o FILE is missing");
+}
+
+/* A blob of which only the hash is known. */
+static int get_parent(struct client *cl, const struct hash *h, struct buf *bytes, struct err *e)
+{
+    char hex[HASH_HEX];
+    hash_to_hex(h, hex);
+    int rc = client_get_bytes(cl, ONNX_MAX_BYTES, bytes, e, "blobs/%s", hex);
+    if (rc < 0)
+        return err_wrap(e, "the dense network's file");
+    struct hash got = hash_of(bytes->p, bytes->n);
+    return hash_equal(&got, h) ? 0 : err_set(e, ERR_INVALID, "what came for the dense network's file isn't it");
+}
+
+static int write_json(const json_t *j, const char *path, struct err *e)
+{
+    char *text = json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(10));
+    if (!text)
+        return err_set(e, ERR_NOMEM, "no memory for the JSON");
+    struct buf b = {0};
+    buf_text(&b, "%s\n", text);
+    int rc = 0;
+    if (path)
+        rc = file_write(path, b.p, b.n, e);
+    else if (fwrite(b.p, 1, b.n, stdout) != b.n || fflush(stdout) != 0)
+        rc = err_set(e, ERR_IO, "could not write to standard output");
+    buf_release(&b);
+    free(text);
+    return rc;
+}
+
+static int put_out(struct client *cl, const struct wanted *w, const struct buf *bytes, struct err *e)
+{
+    if (!w->json)
+        return file_write(w->out, bytes->p, bytes->n, e);
+    struct hash h;
+    struct buf parent = {0};
+    json_t *j = NULL;
+    int rc = kept_parent(bytes, &h, e);
+    if (rc == 0)
+        rc = get_parent(cl, &h, &parent, e);
+    if (rc == 0)
+        rc = kept_json(&parent, bytes, w->masks, &j, e);
+    if (rc == 0)
+        rc = write_json(j, w->out, e);
+    json_decref(j);
+    buf_release(&parent);
+    return rc;
+}
+
 int verb_export(struct cli *c, int argc, char **argv, struct err *e)
 {
-    const char *out = NULL, *operand[2];
-    const struct arg args[] = {{"-o", ARG_TEXT, "FILE", "where to (needed)", &out, 0, 0}, {0}};
-    const struct usage u = {"export ID EPISODE -o FILE.onnx", "Writes the candidate's network as an ONNX file.",
+    const char *format = NULL, *operand[2];
+    bool masks = false;
+    struct wanted w = {0};
+    const struct arg args[] = {{"-o", ARG_TEXT, "FILE", "where to (needed; json: standard output)", &w.out, 0, 0},
+                               {"--format", ARG_TEXT, "onnx|json", "the network, or the channels it kept (onnx)", &format, 0, 0},
+                               {"--masks", ARG_FLAG, NULL, "json: also a mask of each layer's channels", &masks, 0, 0},
+                               {0}};
+    const struct usage u = {"export ID EPISODE -o FILE.onnx | --format json [--masks] [-o FILE.json]",
+                            "Writes the candidate's network as an ONNX file, or as JSON the channels of every layer that it kept.",
                             args, 2, 2};
     struct client *cl = NULL;
     struct buf bytes = {0};
     struct hash h;
     uint64_t size;
-    long long id, episode;
     int rc = args_parse(c, &u, argc, argv, operand, e);
     if (rc == 0)
-        rc = args_number(c, "search", operand[0], 1, &id, e);
+        rc = args_number(c, "search", operand[0], 1, &w.id, e);
     if (rc == 0)
-        rc = args_number(c, "episode", operand[1], 0, &episode, e);
-    if (rc == 0 && !out)
-        rc = args_wrong(c, e, "-o FILE is missing");
+        rc = args_number(c, "episode", operand[1], 0, &w.episode, e);
+    if (rc == 0)
+        rc = take_format(c, format, masks, &w, e);
     if (rc == 0)
         rc = client_open(&cl, c, e);
     if (rc == 0)
-        rc = wait_made(cl, id, episode, &h, &size, e);
+        rc = wait_made(cl, w.id, w.episode, &h, &size, e);
     if (rc == 0)
         rc = client_get_blob(cl, &h, size, &bytes, e);
     if (rc == 0)
-        rc = file_write(out, bytes.p, bytes.n, e);
-    if (rc == 0)
-        fprintf(stderr, "%s: %zu bytes\n", out, bytes.n);
+        rc = put_out(cl, &w, &bytes, e);
+    if (rc == 0 && !w.json)
+        fprintf(stderr, "%s: %zu bytes\n", w.out, bytes.n);
     buf_release(&bytes);
     client_close(cl);
     return rc;

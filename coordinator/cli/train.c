@@ -79,7 +79,7 @@ static int give_work(const struct order *o, struct err *e)
     for (int i = 0; i < o->n_data; i++)
         w->recipe.files[i] = o->data[i].file;
     w->recipe.finish.distill.teacher = o->finish_teacher.file.hash;
-    snprintf(w->note, sizeof(w->note), "training %s", o->spec.name);
+    snprintf(w->about.name, sizeof(w->about.name), "%s", o->spec.name);
     message_encode(&m, &frame);
     int rc = network_hold("work", frame.p, frame.n, &fd, e);
     if (rc == 0 && dup2(fd, STDIN_FILENO) < 0)

@@ -17,7 +17,8 @@ static int pick(struct net *n, int like)
     const struct node *nodes = n->m.graph.nodes, *l = &nodes[like < 0 ? 0 : like];
     for (;;) {
         int i = (int)rng_below(&n->rng, (uint64_t)n->m.graph.n);
-        if (like < 0 || (nodes[i].C == l->C && nodes[i].H == l->H && nodes[i].W == l->W))
+        bool alike = like < 0 || (nodes[i].C == l->C && nodes[i].H == l->H && nodes[i].W == l->W);
+        if (alike && !nodes[i].flat)
             return i;
     }
 }
@@ -33,10 +34,55 @@ static int drawn_conv(struct net *n, int x)
     return conv_win(n, x, K, window(R, stride, R / 2), 1, rng_below(&n->rng, 2) == 0);
 }
 
+static int drawn_act(struct net *n, int x)
+{
+    switch (rng_below(&n->rng, 9)) {
+    case 0:
+        return unary(n, OP_SIGMOID, x);
+    case 1:
+        return unary(n, OP_TANH, x);
+    case 2:
+        return act(n, OP_HARDSIGMOID, x, 0.2F, 0.5F);
+    case 3:
+        return unary(n, OP_HARDSWISH, x);
+    case 4:
+        return act(n, OP_LEAKYRELU, x, 0.1F, 0);
+    case 5:
+        return act(n, OP_ELU, x, 0.7F, 0);
+    case 6:
+        return unary(n, OP_PRELU, x);
+    case 7:
+        return mul(n, unary(n, OP_SIGMOID, x), x);
+    default:
+        return mul(n, x, act(n, OP_HARDSIGMOID, x, 1.0F / 6, 0.5F));
+    }
+}
+
+/* A squeeze-and-excite block. */
+static int drawn_gate(struct net *n, int x)
+{
+    int C = n->m.graph.nodes[x].C, s = unary(n, OP_GLOBALPOOL, x);
+    if (rng_below(&n->rng, 2))
+        s = conv_win(n, relu(n, conv_win(n, s, 5, window(1, 1, 0), 1, true)), C, window(1, 1, 0), 1, true);
+    else
+        s = unary(n, OP_UNFLATTEN, gemm(n, unary(n, OP_FLATTEN, s), C, true));
+    return mul(n, x, unary(n, OP_SIGMOID, s));
+}
+
+static int drawn_shuffle(struct net *n, int x)
+{
+    int C = n->m.graph.nodes[x].C, groups = 2 + (int)rng_below(&n->rng, 3);
+    while (C % groups)
+        groups--;
+    if (rng_below(&n->rng, 2) && groups > 1)
+        x = conv_win(n, x, 3 * groups * (1 + (int)rng_below(&n->rng, 4)), window(1, 1, 0), groups, true);
+    return shuffle(n, x, groups);
+}
+
 static int drawn_node(struct net *n)
 {
     int x = rng_below(&n->rng, 4) > 0 ? n->last : pick(n, -1), C = n->m.graph.nodes[x].C;
-    switch (rng_below(&n->rng, 11)) {
+    switch (rng_below(&n->rng, 17)) {
     case 0:
     case 1:
     case 2:
@@ -56,6 +102,17 @@ static int drawn_node(struct net *n)
     }
     case 9:
         return pool(n, rng_below(&n->rng, 2) ? OP_MAXPOOL : OP_AVGPOOL, x, window(3, 1, 1), false);
+    case 10:
+    case 11:
+        return drawn_act(n, x);
+    case 12:
+        return drawn_gate(n, x);
+    case 13:
+        return drawn_shuffle(n, x);
+    case 14:
+        return mul(n, x, pick(n, x));
+    case 15:
+        return lrn(n, x, 1 + (int)rng_below(&n->rng, 6), 0.3F, rng_below(&n->rng, 2) ? 0.75F : 0.5F, 1);
     default:
         return slice(n, pad(n, x, (int)rng_below(&n->rng, 9), 1, 0), (struct span){1, C + 1, 1}, 1);
     }
@@ -72,7 +129,10 @@ static void draw_net(struct net *n)
         if (rng_below(&n->rng, 2))
             relu(n, i);
     }
-    tail(n, n->last, 10);
+    if (rng_below(&n->rng, 3) == 0)
+        gemm(n, flatten_last(n, n->last), 10, true);
+    else
+        tail(n, n->last, 10);
 }
 
 START_TEST(drawn)
@@ -149,7 +209,7 @@ START_TEST(threads_agree)
 }
 END_TEST
 
-#define DRAWN 80
+#define DRAWN 120
 
 /* A CPU that can't says so; fp32 goes on. */
 START_TEST(no_bf16)

@@ -2,7 +2,9 @@
  * job - WORK messages run end to end on the synthetic data and a small network, with a host whose blobs are files
  * in a folder.
  */
+#include "common/base/version.h"
 #include "common/onnx/load.h"
+#include "common/onnx/peek.h"
 #include "tests/unit/job_host.h"
 #include "worker/images.h"
 
@@ -26,7 +28,13 @@ static struct msg_work work(enum task_kind kind, const struct hash *model)
     struct msg_work w = {
         .task = {.kind = kind, .search = 7, .episode = kind == TASK_PROFILE ? -1 : 4, .attempt = 1},
         .lr_scale = 1,
-        .note = "search 7 job flops 0.5"};
+        .about = {.name = "job",
+                  .budget = "flops 0.5",
+                  .reward = {.n = 40, .top1 = 30, .top5 = 39},
+                  .macs = 1,
+                  .params = 3,
+                  .dense_macs = 2,
+                  .dense_params = 4}};
     w.recipe = (struct recipe){.seed = 5,
                                .model = *model,
                                .data = DATA_SYNTHETIC,
@@ -62,14 +70,66 @@ static void check_profile(const struct msg_result *r)
     ck_assert_uint_eq(r->n_points, at);
 }
 
-static void check_meta(const char *path)
+static void same_meta(const struct onnx_peek *p, const char *key, const char *want)
+{
+    const char *got = onnx_peek_meta(p, key);
+    ck_assert_msg(got && strcmp(got, want) == 0, "%s: \"%s\", not \"%s\"", key, got ? got : "nothing", want);
+}
+
+static void same_fraction(const struct onnx_peek *p, const char *key, int part, int n)
+{
+    char want[32];
+    snprintf(want, sizeof(want), "%.6g", (double)part / n);
+    same_meta(p, key, want);
+}
+
+/* What a file says of itself; the classes that it kept, counted. */
+static void check_meta(const struct surroundings *s, const struct msg_work *w, const struct msg_result *r)
 {
     struct buf bytes = {0};
+    struct onnx_peek *p;
     struct err e;
+    char *path = surround_place(s, &r->blob), hex[HASH_HEX];
+    bool final = w->task.kind == TASK_FINAL;
     must(file_read(path, 1 << 20, &bytes, &e), &e);
-    ck_assert_ptr_nonnull(memmem(bytes.p, bytes.n, "search 7 job flops 0.5", 22));
-    ck_assert_ptr_nonnull(memmem(bytes.p, bytes.n, "espalier.parent_sha256", 22));
+    must(onnx_peek_open(bytes.p, bytes.n, &p, &e), &e);
+    same_meta(p, "espalier.version", ESPALIER_VERSION);
+    same_meta(p, "espalier.search", "7");
+    same_meta(p, "espalier.name", "job");
+    same_meta(p, "espalier.episode", "4");
+    same_meta(p, "espalier.budget", "flops 0.5");
+    same_meta(p, "espalier.macs", "1");
+    same_meta(p, "espalier.macs_ratio", "0.5");
+    same_meta(p, "espalier.params", "3");
+    same_meta(p, "espalier.params_ratio", "0.75");
+    same_meta(p, "espalier.stage", final ? "final" : "proxy");
+    const struct metrics *m = final ? &r->reward : &w->about.reward;
+    same_fraction(p, "espalier.top1", m->top1, m->n);
+    same_fraction(p, "espalier.top5", m->top5, m->n);
+    if (final)
+        same_fraction(p, "espalier.test_top1", r->test.top1, r->test.n);
+    else
+        ck_assert_ptr_null(onnx_peek_meta(p, "espalier.test_top1"));
+    hash_to_hex(&w->recipe.model, hex);
+    same_meta(p, "espalier.parent_sha256", hex);
+    const char *at = onnx_peek_meta(p, "espalier.kept");
+    ck_assert_ptr_nonnull(at);
+    for (uint32_t g = 0; g < w->n_keep; g++, at += *at == ';') {
+        int n = 0, from, to, used;
+        for (; *at && *at != ';'; at += used + (at[used] == ',')) {
+            ck_assert_int_eq(sscanf(at, "%d%n", &from, &used), 1);
+            to = from;
+            if (at[used] == '-') {
+                at += used;
+                ck_assert_int_eq(sscanf(at, "-%d%n", &to, &used), 1);
+            }
+            n += to - from + 1;
+        }
+        ck_assert_int_eq(n, w->keep[g]);
+    }
+    onnx_peek_close(p);
     buf_release(&bytes);
+    free(path);
 }
 
 /* The file scores what the result says, on images that are loaded anew. */
@@ -82,7 +142,7 @@ static void check_file(struct surroundings *s, const struct msg_work *w, const s
     struct err e;
     struct pool *p = new_pool(1);
     char *path = surround_place(s, &r->blob);
-    check_meta(path);
+    check_meta(s, w, r);
     must(onnx_load_file(path, &m, &e), &e);
     for (int i = 0; i < m.graph.n; i++)
         ck_assert_ptr_null(strstr(m.graph.nodes[i].name, "unfolded"));
@@ -130,6 +190,8 @@ START_TEST(end_to_end)
                     check_profile(&r);
                 if (kind == TASK_FINAL)
                     check_file(&s, &w, &r);
+                if (kind == TASK_EXPORT)
+                    check_meta(&s, &w, &r);
                 continue;
             }
             check_metrics(&r.reward, &first[kind].reward);
@@ -142,7 +204,7 @@ START_TEST(end_to_end)
         job_state_free(st);
     }
     check_metrics(&first[TASK_FINAL].reward, &first[TASK_EVALUATE].reward);
-    ck_assert(hash_equal(&first[TASK_FINAL].blob, &first[TASK_EXPORT].blob));
+    same_networks(&s, &first[TASK_FINAL].blob, &first[TASK_EXPORT].blob);
     ck_assert_int_eq(first[TASK_EXPORT].reward.n, 0);
     ck_assert_int_eq(first[TASK_EVALUATE].test.n, 0);
     ck_assert_double_gt(first[TASK_EVALUATE].reward.loss, 0);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/base/file.h"
+#include "common/onnx/load.h"
 #include "common/onnx/save.h"
 #include "tests/unit/compress_net.h"
 #include "worker/job.h"
@@ -243,6 +244,27 @@ static inline struct recipe tiny_recipe(struct surroundings *s, const struct has
     tiny_files(s, &r, false, TINY_TRAIN);
     tiny_files(s, &r, true, TINY_TEST);
     return r;
+}
+
+/* Two files that differ in what they say of themselves alone. */
+static inline void same_networks(const struct surroundings *s, const struct hash *a, const struct hash *b)
+{
+    struct model m[2];
+    struct err e;
+    for (int i = 0; i < 2; i++) {
+        char *path = surround_place(s, i ? b : a);
+        must(onnx_load_file(path, &m[i], &e), &e);
+        free(path);
+    }
+    ck_assert_int_eq(m[0].graph.n, m[1].graph.n);
+    for (int i = 0; i < m[0].graph.n; i++) {
+        const struct params *x = &m[0].weights.of[i], *y = &m[1].weights.of[i];
+        ck_assert_uint_eq(x->n_w, y->n_w);
+        ck_assert(x->n_w == 0 || memcmp(x->w, y->w, x->n_w * sizeof(float)) == 0);
+        ck_assert(!x->b || memcmp(x->b, y->b, x->n_b * sizeof(float)) == 0);
+    }
+    model_release(&m[0]);
+    model_release(&m[1]);
 }
 
 #endif

@@ -116,7 +116,13 @@ static struct message make_work(void)
     w->recipe.files[0] =
         (struct data_file){.name = "train-images-idx3-ubyte", .hash = hash_of("a", 1), .size = 47040016};
     w->recipe.files[1] = (struct data_file){.name = "labels", .hash = hash_of("b", 1)};
-    strcpy(w->note, "search 3 resnet56-cifar10 flops 0.5");
+    w->about = (struct msg_about){.name = "resnet56-cifar10",
+                                  .budget = "flops 0.5",
+                                  .reward = {.n = 500, .top1 = 400, .top5 = 490, .loss = 0.5},
+                                  .macs = 61,
+                                  .params = 71,
+                                  .dense_macs = 125,
+                                  .dense_params = 855};
     w->lr_scale = 0.25;
     w->resume_epoch = 7;
     w->resume = hash_of("c", 1);
@@ -264,7 +270,13 @@ START_TEST(work_keeps_every_field)
     ck_assert_int_eq(r->precision, PRECISION_BF16);
     same_training(&r->finetune, &was.u.work.recipe.finetune);
     same_training(&r->finish, &was.u.work.recipe.finish);
-    ck_assert_str_eq(is.u.work.note, was.u.work.note);
+    ck_assert_str_eq(is.u.work.about.name, was.u.work.about.name);
+    ck_assert_str_eq(is.u.work.about.budget, was.u.work.about.budget);
+    ck_assert_int_eq(is.u.work.about.reward.top5, was.u.work.about.reward.top5);
+    ck_assert_int_eq(is.u.work.about.macs, was.u.work.about.macs);
+    ck_assert_int_eq(is.u.work.about.params, was.u.work.about.params);
+    ck_assert_int_eq(is.u.work.about.dense_macs, was.u.work.about.dense_macs);
+    ck_assert_int_eq(is.u.work.about.dense_params, was.u.work.about.dense_params);
     ck_assert(is.u.work.lr_scale == 0.25 && is.u.work.resume_epoch == 7);
     ck_assert(hash_equal(&is.u.work.resume, &was.u.work.resume));
     message_release(&is);
@@ -382,7 +394,8 @@ static void assemble(const char *s, struct buf *b)
     "dc 00 11 00 00 01 " ONE " " ZERO " c3 " ZERO " c2 00 " ZERO " 90 " ZERO " " ZERO " 00 c3 00 " DISTILL
 #define DISTILL "96 00 " ONE " " ONE " " ONE " " ONE " c0"
 #define AFTER   " 00 " TRAINING " " TRAINING
-#define END     " a0 " ONE " 00 c0 00"
+#define ABOUT   "97 a0 a0 " NONE " 00 00 00 00"
+#define END     " " ABOUT " " ONE " 00 c0 00"
 #define TAIL    " 90 90 01 01 00 c3 c3" AFTER " c0 91 05" END
 
 static const struct {
@@ -419,14 +432,14 @@ static const struct {
     {"92 06 a3 ed a0 80", "BYE.reason: byte 0xed in a text is a control character or no UTF-8"},
     {"92 06 a2 c0 80", "BYE.reason: byte 0xc0 in a text is a control character or no UTF-8"},
     {"92 06 a2 'a' e2", "BYE.reason: byte 0xe2 in a text is a control character or no UTF-8"},
-    {"98 00 03 a0 a0 a0 a0 01 c0", "HELLO.name: text of 0 bytes, at least 1"},
-    {"98 00 03 d9 40 '0123456789012345678901234567890123456789012345678901234567890123' a0 a0 a0 01 c0",
+    {"98 00 04 a0 a0 a0 a0 01 c0", "HELLO.name: text of 0 bytes, at least 1"},
+    {"98 00 04 d9 40 '0123456789012345678901234567890123456789012345678901234567890123' a0 a0 a0 01 c0",
      "HELLO.name: text of 64 bytes, at most 63"},
-    {"98 00 03 a1 'n' a0 a0 a0 00 c0", "HELLO.threads: 0, at least 1"},
-    {"98 00 03 a1 'n' a0 a0 a0 ce 00 01 00 00 c0", "HELLO.threads: 65536, at most 4096"},
-    {"98 00 03 a1 'n' a0 a0 a0 ff c0", "HELLO.threads: -1, at least 1"},
-    {"98 00 03 a1 'n' a0 a0 a0 ca 3f 80 00 00 c0", "HELLO.threads: a float where an integer belongs"},
-    {"98 00 03 a1 'n' a0 a0 a0 01 c2", "HELLO.task: a boolean where an array belongs"},
+    {"98 00 04 a1 'n' a0 a0 a0 00 c0", "HELLO.threads: 0, at least 1"},
+    {"98 00 04 a1 'n' a0 a0 a0 ce 00 01 00 00 c0", "HELLO.threads: 65536, at most 4096"},
+    {"98 00 04 a1 'n' a0 a0 a0 ff c0", "HELLO.threads: -1, at least 1"},
+    {"98 00 04 a1 'n' a0 a0 a0 ca 3f 80 00 00 c0", "HELLO.threads: a float where an integer belongs"},
+    {"98 00 04 a1 'n' a0 a0 a0 01 c2", "HELLO.task: a boolean where an array belongs"},
     {"98 00 ff a1 'n' a0 a0 a0 01 c0", "HELLO.version: -1, at least 0"},
     {"93 0e 93 01 01 05 a0", "ACK.task: 3 fields, not 4"},
     {"93 0e 94 07 01 05 01 a0", "ACK.task.kind: 7, at most 6"},
@@ -513,17 +526,17 @@ static const struct {
      "WORK: a profile for a task of kind train"},
     {"9a 09 94 04 01 ff 01 " HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05" END,
      "WORK: 1 groups to keep for a task of kind train"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 a0 " TWO " 00 c0 00", "WORK.lr_scale: 2, at most 1"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 a0 " MINUS " 00 c0 00", "WORK.lr_scale: -1, at least 0"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 a0 " ONE " cd 27 11 c0 00",
+    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 " ABOUT " " TWO " 00 c0 00", "WORK.lr_scale: 2, at most 1"},
+    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 " ABOUT " " MINUS " 00 c0 00", "WORK.lr_scale: -1, at least 0"},
+    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " cd 27 11 c0 00",
      "WORK.resume_epoch: 10001, at most 10000"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 a0 " ONE " 00 " HASH " 00", "WORK: a checkpoint of epoch 0"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 a0 " ONE " 03 c0 00", "WORK: no checkpoint of epoch 3"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 a0 " ONE " 03 " HASH " 00",
+    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 00 " HASH " 00", "WORK: a checkpoint of epoch 0"},
+    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 03 c0 00", "WORK: no checkpoint of epoch 3"},
+    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 03 " HASH " 00",
      "WORK: a checkpoint for a task of kind evaluate"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 a0 " ONE " 00 c0 01", "WORK: batch 1 for a task of kind evaluate"},
+    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 00 c0 01", "WORK: batch 1 for a task of kind evaluate"},
     {"9a 09 94 06 01 05 01 " HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05" END, "WORK: batch 0 for a task of kind time"},
-    {"9a 09 94 06 01 05 01 " HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 a0 " ONE " 00 c0 cd 10 01",
+    {"9a 09 94 06 01 05 01 " HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 00 c0 cd 10 01",
      "WORK.batch: 4097, at most 4096"},
     {"98 10 " TASK " 01 " HASH " " ONE " " ONE " " ONE " " ONE,
      "CHECKPOINT: a checkpoint of a task of kind evaluate"},

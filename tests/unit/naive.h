@@ -127,6 +127,72 @@ static inline double naive_bn(const struct naive *t, int id, int i, int c, int h
     return (x - mean) / sqrt(var + (double)y->u.bn.eps) * (double)p->w[c] + (p->b ? (double)p->b[c] : 0);
 }
 
+/* The operators that make each number another by itself. */
+static inline double naive_act(const struct naive *t, int id, int c, double x)
+{
+    const struct node *y = &t->g->nodes[id];
+    double alpha = (double)y->u.act.alpha;
+    switch (y->op) {
+    case OP_RELU:
+        return fmax(x, 0);
+    case OP_CLIP:
+        return fmin(fmax(x, (double)y->u.clip.lo), (double)y->u.clip.hi);
+    case OP_SIGMOID:
+        return 1 / (1 + exp(-x));
+    case OP_TANH:
+        return tanh(x);
+    case OP_HARDSIGMOID:
+        return fmin(fmax(alpha * x + (double)y->u.act.beta, 0), 1);
+    case OP_HARDSWISH:
+        return x * fmin(fmax(x / 6 + 0.5, 0), 1);
+    case OP_LEAKYRELU:
+        return x < 0 ? alpha * x : x;
+    case OP_ELU:
+        return x < 0 ? alpha * (exp(x) - 1) : x;
+    case OP_PRELU:
+        return x < 0 ? (double)t->w->of[id].w[c] * x : x;
+    default:
+        BUG("no naive %s", op_name(y->op));
+    }
+}
+
+/* ONNX: from floor((size - 1) / 2) channels before to ceil((size - 1) / 2) after. */
+static inline double naive_lrn(const struct naive *t, int id, int i, int c, int h, int w)
+{
+    const struct node *y = &t->g->nodes[id];
+    double *v = t->value[y->in[0]], sum = 0;
+    int size = y->u.lrn.size;
+    for (int k = c - (size - 1) / 2; k <= c + size / 2; k++)
+        if (k >= 0 && k < y->C)
+            sum += pow(*naive_at(v, y, i, k, h, w), 2);
+    return *naive_at(v, y, i, c, h, w) /
+           pow((double)y->u.lrn.bias + (double)y->u.lrn.alpha / size * sum, (double)y->u.lrn.beta);
+}
+
+/* The second may be a gate of one pixel. */
+static inline double naive_mul(const struct naive *t, const struct node *y, int i, int c, int h, int w)
+{
+    const struct node *a = &t->g->nodes[y->in[0]], *b = &t->g->nodes[y->in[1]];
+    return *naive_at(t->value[y->in[0]], a, i, c, h, w) *
+           *naive_at(t->value[y->in[1]], b, i, c, b->H == 1 ? 0 : h, b->W == 1 ? 0 : w);
+}
+
+static inline double naive_flatten(const struct naive *t, const struct node *y, int i, int c)
+{
+    const struct node *x = &t->g->nodes[y->in[0]];
+    double *v = t->value[y->in[0]];
+    if (y->u.flatten.last)
+        return *naive_at(v, x, i, c % x->C, c / x->C / x->W, c / x->C % x->W);
+    return v[(size_t)i * naive_image(x) + (size_t)c];
+}
+
+/* Channel j * groups + i of the value is channel i * (C / groups) + j of the input. */
+static inline double naive_shuffle(const struct naive *t, const struct node *y, int i, int c, int h, int w)
+{
+    int groups = y->u.shuffle.groups;
+    return *naive_at(t->value[y->in[0]], y, i, c % groups * (y->C / groups) + c / groups, h, w);
+}
+
 static inline double naive_element(const struct naive *t, int id, int i, int c, int h, int w)
 {
     const struct node *y = &t->g->nodes[id], *x = &t->g->nodes[y->in[0]];
@@ -136,10 +202,6 @@ static inline double naive_element(const struct naive *t, int id, int i, int c, 
         return naive_conv(t, id, i, c, h, w);
     case OP_BN:
         return naive_bn(t, id, i, c, h, w);
-    case OP_RELU:
-        return fmax(*naive_at(v, x, i, c, h, w), 0);
-    case OP_CLIP:
-        return fmin(fmax(*naive_at(v, x, i, c, h, w), (double)y->u.clip.lo), (double)y->u.clip.hi);
     case OP_MAXPOOL:
     case OP_AVGPOOL:
         return naive_pool(t, id, i, c, h, w);
@@ -147,6 +209,12 @@ static inline double naive_element(const struct naive *t, int id, int i, int c, 
         return naive_mean(t, x, v, i, c);
     case OP_ADD:
         return *naive_at(v, x, i, c, h, w) + *naive_at(t->value[y->in[1]], x, i, c, h, w);
+    case OP_MUL:
+        return naive_mul(t, y, i, c, h, w);
+    case OP_LRN:
+        return naive_lrn(t, id, i, c, h, w);
+    case OP_SHUFFLE:
+        return naive_shuffle(t, y, i, c, h, w);
     case OP_CONCAT:
         return naive_concat(t, y, i, c, h, w);
     case OP_PAD:
@@ -156,13 +224,15 @@ static inline double naive_element(const struct naive *t, int id, int i, int c, 
         return *naive_at(v, x, i, y->u.slice.c.begin + c * y->u.slice.c.step,
                          y->u.slice.h.begin + h * y->u.slice.h.step, y->u.slice.w.begin + w * y->u.slice.w.step);
     case OP_FLATTEN:
-        return v[(size_t)i * naive_image(x) + (size_t)c];
+        return naive_flatten(t, y, i, c);
+    case OP_UNFLATTEN:
+        return *naive_at(v, x, i, c, 0, 0);
     case OP_GEMM:
         return naive_gemm(t, id, i, c);
     case OP_SOFTMAX:
         return naive_softmax(t, y, i, c);
     default:
-        BUG("no naive %s", op_name(y->op));
+        return naive_act(t, id, c, *naive_at(v, x, i, c, h, w));
     }
 }
 

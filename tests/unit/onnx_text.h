@@ -164,28 +164,66 @@ static inline void onnx_text_window(struct buf *out, const struct window *w)
              w->pad_t, w->pad_l, w->pad_b, w->pad_r);
 }
 
-static inline void onnx_text_details(struct buf *out, const struct node *d)
+static inline void onnx_text_span(struct buf *out, const char *axis, struct span s)
 {
-    if (d->op == OP_CONV) {
+    buf_text(out, " %s%d:%d:%d", axis, s.begin, s.end, s.step);
+}
+
+static inline void onnx_text_details(struct buf *out, const struct graph *g, const struct node *d)
+{
+    switch (d->op) {
+    case OP_INPUT:
+        buf_text(out, "%s", d->u.input.last ? " last" : "");
+        break;
+    case OP_CONV:
         onnx_text_window(out, &d->u.conv.win);
         buf_text(out, " g%d%s", d->u.conv.groups, d->u.conv.bias ? " bias" : "");
-    } else if (d->op == OP_MAXPOOL || d->op == OP_AVGPOOL) {
+        break;
+    case OP_MAXPOOL:
+    case OP_AVGPOOL:
         onnx_text_window(out, &d->u.pool.win);
         buf_text(out, "%s", d->u.pool.count_pad ? " count" : "");
-    } else if (d->op == OP_BN) {
+        break;
+    case OP_BN:
         buf_text(out, " eps %g", (double)d->u.bn.eps);
-    } else if (d->op == OP_CLIP) {
+        break;
+    case OP_CLIP:
         buf_text(out, " %g..%g", (double)d->u.clip.lo, (double)d->u.clip.hi);
-    } else if (d->op == OP_PAD) {
+        break;
+    case OP_HARDSIGMOID:
+        buf_text(out, " %g,%g", (double)d->u.act.alpha, (double)d->u.act.beta);
+        break;
+    case OP_LEAKYRELU:
+    case OP_ELU:
+        buf_text(out, " %g", (double)d->u.act.alpha);
+        break;
+    case OP_LRN:
+        buf_text(out, " %d %g,%g,%g", d->u.lrn.size, (double)d->u.lrn.alpha, (double)d->u.lrn.beta,
+                 (double)d->u.lrn.bias);
+        break;
+    case OP_SHUFFLE:
+        buf_text(out, " g%d", d->u.shuffle.groups);
+        break;
+    case OP_PAD:
         buf_text(out, " c%d,%d h%d,%d w%d,%d", d->u.pad.front, d->u.pad.back, d->u.pad.top, d->u.pad.bottom,
                  d->u.pad.left, d->u.pad.right);
-    } else if (d->op == OP_SLICE) {
-        buf_text(out, " c%d:%d:%d h%d:%d:%d w%d:%d:%d", d->u.slice.c.begin, d->u.slice.c.end, d->u.slice.c.step,
-                 d->u.slice.h.begin, d->u.slice.h.end, d->u.slice.h.step, d->u.slice.w.begin, d->u.slice.w.end,
-                 d->u.slice.w.step);
-    } else if (d->op == OP_GEMM && d->u.gemm.bias) {
-        buf_text(out, " bias");
+        break;
+    case OP_SLICE:
+        onnx_text_span(out, "c", d->u.slice.c);
+        onnx_text_span(out, "h", d->u.slice.h);
+        onnx_text_span(out, "w", d->u.slice.w);
+        break;
+    case OP_FLATTEN:
+        buf_text(out, "%s", d->u.flatten.last ? " last" : "");
+        break;
+    case OP_GEMM:
+        buf_text(out, "%s", d->u.gemm.bias ? " bias" : "");
+        break;
+    default:
+        break;
     }
+    if (d->shares)
+        buf_text(out, " as %s", g->nodes[d->shares].name);
 }
 
 /* A line a node: "Conv c(x) 4,6,6 k3,3 ...", flat values as "10 flat", "*" before the output. */
@@ -201,7 +239,7 @@ static inline void onnx_text_graph(const struct graph *g, struct buf *out)
             buf_text(out, ") %d flat", d->C);
         else
             buf_text(out, ") %d,%d,%d", d->C, d->H, d->W);
-        onnx_text_details(out, d);
+        onnx_text_details(out, g, d);
         buf_text(out, "\n");
     }
 }
@@ -215,6 +253,10 @@ static inline bool onnx_text_same_floats_of(const struct node *a, const struct n
 {
     if (a->op == OP_BN)
         return a->u.bn.eps == b->u.bn.eps;
+    if (a->op == OP_HARDSIGMOID || a->op == OP_LEAKYRELU || a->op == OP_ELU)
+        return a->u.act.alpha == b->u.act.alpha && a->u.act.beta == b->u.act.beta;
+    if (a->op == OP_LRN)
+        return a->u.lrn.alpha == b->u.lrn.alpha && a->u.lrn.beta == b->u.lrn.beta && a->u.lrn.bias == b->u.lrn.bias;
     return a->op != OP_CLIP || (a->u.clip.lo == b->u.clip.lo && a->u.clip.hi == b->u.clip.hi);
 }
 

@@ -10,13 +10,31 @@ struct kind {
 };
 
 static const struct kind kinds[OP_COUNT] = {
-    [OP_CONV] = {conv_compile, false},    [OP_BN] = {norm_compile, true},
-    [OP_RELU] = {norm_compile, true},     [OP_CLIP] = {norm_compile, true},
-    [OP_ADD] = {norm_compile, true},      [OP_MAXPOOL] = {pool_compile, true},
-    [OP_AVGPOOL] = {pool_compile, true},  [OP_GLOBALPOOL] = {globalpool_compile, false},
-    [OP_CONCAT] = {concat_compile, true}, [OP_PAD] = {slice_compile, true},
-    [OP_SLICE] = {slice_compile, true},   [OP_FLATTEN] = {flatten_compile, false},
-    [OP_GEMM] = {gemm_compile, false},    [OP_SOFTMAX] = {softmax_compile, false},
+    [OP_CONV] = {conv_compile, false},
+    [OP_BN] = {norm_compile, true},
+    [OP_RELU] = {norm_compile, true},
+    [OP_CLIP] = {norm_compile, true},
+    [OP_MAXPOOL] = {pool_compile, true},
+    [OP_AVGPOOL] = {pool_compile, true},
+    [OP_GLOBALPOOL] = {globalpool_compile, false},
+    [OP_ADD] = {norm_compile, true},
+    [OP_MUL] = {mul_compile, true},
+    [OP_SIGMOID] = {norm_compile, true},
+    [OP_TANH] = {norm_compile, true},
+    [OP_HARDSIGMOID] = {norm_compile, true},
+    [OP_HARDSWISH] = {norm_compile, true},
+    [OP_LEAKYRELU] = {norm_compile, true},
+    [OP_ELU] = {norm_compile, true},
+    [OP_PRELU] = {norm_compile, true},
+    [OP_LRN] = {lrn_compile, false},
+    [OP_SHUFFLE] = {shuffle_compile, true},
+    [OP_CONCAT] = {concat_compile, true},
+    [OP_PAD] = {slice_compile, true},
+    [OP_SLICE] = {slice_compile, true},
+    [OP_FLATTEN] = {flatten_compile, false},
+    [OP_UNFLATTEN] = {flatten_compile, false},
+    [OP_GEMM] = {gemm_compile, false},
+    [OP_SOFTMAX] = {softmax_compile, false},
 };
 
 int compile_step(struct compile *c, struct step *s, struct err *e)

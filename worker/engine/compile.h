@@ -78,12 +78,15 @@ MUST_CHECK int compile_copy(struct compile *c, int node, const struct form *from
 MUST_CHECK int conv_compile(struct compile *c, int unit, struct err *e);
 MUST_CHECK int gemm_compile(struct compile *c, int unit, struct err *e);
 MUST_CHECK int softmax_compile(struct compile *c, int unit, struct err *e);
-MUST_CHECK int norm_compile(struct compile *c, int unit, struct err *e); /* BN, Add, Relu, Clip */
+MUST_CHECK int norm_compile(struct compile *c, int unit, struct err *e); /* BN, Add, activations */
+MUST_CHECK int mul_compile(struct compile *c, int unit, struct err *e);
+MUST_CHECK int lrn_compile(struct compile *c, int unit, struct err *e);
 MUST_CHECK int pool_compile(struct compile *c, int unit, struct err *e);
 MUST_CHECK int globalpool_compile(struct compile *c, int unit, struct err *e);
 MUST_CHECK int slice_compile(struct compile *c, int unit, struct err *e); /* and Pad */
 MUST_CHECK int concat_compile(struct compile *c, int unit, struct err *e);
-MUST_CHECK int flatten_compile(struct compile *c, int unit, struct err *e);
+MUST_CHECK int shuffle_compile(struct compile *c, int unit, struct err *e);
+MUST_CHECK int flatten_compile(struct compile *c, int unit, struct err *e); /* and Unflatten */
 
 /* Whether the conv takes the Winograd kernel: decided before the others, since its neighbours' layouts follow from
  * it. */

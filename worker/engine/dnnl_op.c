@@ -86,6 +86,49 @@ const dnnl_memory_desc_t *pd_md(const_dnnl_primitive_desc_t pd, dnnl_query_t wha
     return dnnl_primitive_desc_query_md(pd, what, 0);
 }
 
+static dnnl_status_t append(dnnl_post_ops_t ops, dnnl_alg_kind_t alg, float alpha, float beta)
+{
+    return dnnl_post_ops_append_eltwise(ops, 1, alg, alpha, beta);
+}
+
+static dnnl_status_t append_curve(dnnl_post_ops_t ops, struct act act)
+{
+    dnnl_status_t s;
+    switch (act.curve) {
+    case CURVE_SLOPE:
+        return append(ops, dnnl_eltwise_relu, act.alpha, 0);
+    case CURVE_ELU:
+        return append(ops, dnnl_eltwise_elu, act.alpha, 0);
+    case CURVE_SIGMOID:
+        return append(ops, dnnl_eltwise_logistic, 0, 0);
+    case CURVE_TANH:
+        return append(ops, dnnl_eltwise_tanh, 0, 0);
+    case CURVE_HARDSIGMOID:
+        s = append(ops, dnnl_eltwise_linear, act.alpha, act.beta);
+        return s == dnnl_success ? append(ops, dnnl_eltwise_clip, 0, 1) : s;
+    case CURVE_SWISH:
+        return append(ops, dnnl_eltwise_swish, 1, 0);
+    case CURVE_HARDSWISH:
+        if (!act_usual_hardswish(act))
+            BUG("HardSwish with alpha %g, beta %g in a kernel", (double)act.alpha, (double)act.beta);
+        return append(ops, dnnl_eltwise_hardswish, 0, 0);
+    case CURVE_NONE:
+        return dnnl_success;
+    default:
+        BUG("curve %d in a kernel", (int)act.curve);
+    }
+}
+
+static dnnl_status_t append_act(dnnl_post_ops_t ops, struct act act)
+{
+    dnnl_status_t s = append_curve(ops, act);
+    if (s != dnnl_success || !act_clamps(act))
+        return s;
+    if (act_relu(act))
+        return append(ops, dnnl_eltwise_relu, 0, 0);
+    return append(ops, dnnl_eltwise_clip, act.lo, act.hi);
+}
+
 /* Post-ops and the caller's scratch; the attribute is the caller's, also on failure. */
 static int attributes(dnnl_primitive_attr_t *attr, bool sum, struct act act, struct err *e)
 {
@@ -98,11 +141,8 @@ static int attributes(dnnl_primitive_attr_t *attr, bool sum, struct act act, str
         rc = dnnl_check(dnnl_post_ops_create(&ops), "make post-ops", e);
     if (rc == 0 && sum)
         rc = dnnl_check(dnnl_post_ops_append_sum(ops, 1), "append a sum", e);
-    if (rc == 0 && act_relu(act))
-        rc = dnnl_check(dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_relu, 0, 0), "append a ReLU", e);
-    else if (rc == 0 && act_any(act))
-        rc =
-            dnnl_check(dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_clip, act.lo, act.hi), "append a clip", e);
+    if (rc == 0)
+        rc = dnnl_check(append_act(ops, act), "append an activation", e);
     if (rc == 0)
         rc = dnnl_check(dnnl_primitive_attr_set_post_ops(*attr, ops), "set post-ops", e);
     if (ops)

@@ -130,7 +130,7 @@ size_t engine_bytes(const struct engine *eng)
     size_t n = sizeof *eng + (size_t)eng->n_steps * sizeof *eng->steps;
     for (int i = 0; i < eng->n_steps; i++) {
         const struct step *s = &eng->steps[i];
-        n += s->prim ? prim_bytes(s->prim) : (size_t)s->map.padded * 5 * sizeof(float);
+        n += s->prim ? prim_bytes(s->prim) : (size_t)s->map.padded * MAP_ARRAYS * sizeof(float);
     }
     return n;
 }
@@ -296,7 +296,8 @@ int engine_steps(const struct engine *eng)
 struct engine_step engine_step(const struct engine *eng, int i)
 {
     static const char *const names[] = {
-        [STEP_MAP] = "map", [STEP_NORM] = "norm", [STEP_CROP] = "crop", [STEP_MEAN] = "mean"};
+        [STEP_MAP] = "map", [STEP_NORM] = "norm", [STEP_CROP] = "crop",      [STEP_MEAN] = "mean",
+        [STEP_MUL] = "mul", [STEP_LRN] = "lrn",   [STEP_SHUFFLE] = "shuffle"};
     const struct step *s = &eng->steps[i];
     return (struct engine_step){
         .node = s->name,

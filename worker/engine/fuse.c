@@ -69,13 +69,98 @@ static struct act narrow(struct act a, float lo, float hi)
     return (struct act){.lo = fminf(fmaxf(a.lo, lo), hi), .hi = fminf(fmaxf(a.hi, lo), hi)};
 }
 
-static bool take_act(const struct fuse *f, struct unit *u, const struct node *n)
+/* The curve that an operator is, if it is one. */
+static bool curve_of(const struct node *n, struct act *a)
+{
+    *a = ACT_NONE;
+    a->alpha = n->u.act.alpha;
+    a->beta = n->u.act.beta;
+    switch (n->op) {
+    case OP_SIGMOID:
+        a->curve = CURVE_SIGMOID;
+        return true;
+    case OP_TANH:
+        a->curve = CURVE_TANH;
+        return true;
+    case OP_HARDSIGMOID:
+        a->curve = CURVE_HARDSIGMOID;
+        return true;
+    case OP_HARDSWISH:
+        *a = (struct act){-INFINITY, INFINITY, CURVE_HARDSWISH, 1.0F / 6, 0.5F};
+        return true;
+    case OP_LEAKYRELU:
+        a->curve = CURVE_SLOPE;
+        return true;
+    case OP_ELU:
+        a->curve = CURVE_ELU;
+        return true;
+    case OP_PRELU:
+        a->curve = CURVE_SLOPES;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Whether the unit's step can do this curve after what it does. */
+static bool suits(const struct fuse *f, const struct unit *u, struct act a)
 {
     enum op head = f->g->nodes[u->head].op;
-    if (!sums(head) && head != OP_ADD && !clamps(head))
+    if (act_any(u->act))
+        return false;
+    if (head == OP_CONV || head == OP_GEMM)
+        return a.curve != CURVE_SLOPES && (a.curve != CURVE_HARDSWISH || act_usual_hardswish(a));
+    return sums(head) || head == OP_ADD;
+}
+
+/* Relu and Clip within each other; a clamp after a curve would be another step for oneDNN. */
+static bool take_clamp(const struct fuse *f, struct unit *u, const struct node *n)
+{
+    enum op head = f->g->nodes[u->head].op;
+    if ((!sums(head) && head != OP_ADD && !clamps(head)) || u->act.curve != CURVE_NONE)
         return false;
     u->act = n->op == OP_RELU ? narrow(u->act, 0, INFINITY) : narrow(u->act, n->u.clip.lo, n->u.clip.hi);
     return true;
+}
+
+static bool take_curve(const struct fuse *f, struct unit *u, int next)
+{
+    struct act a;
+    if (!curve_of(&f->g->nodes[next], &a) || !suits(f, u, a))
+        return false;
+    u->act = a;
+    u->slopes = a.curve == CURVE_SLOPES ? next : -1;
+    return true;
+}
+
+/* x * Sigmoid(x), x * HardSigmoid(x): the Mul, if `gate` is such a node that nobody else reads; else -1. */
+static int swish_of(const struct fuse *f, int gate, struct act *a)
+{
+    const struct node *n = &f->g->nodes[gate];
+    int mul = sole_reader(f, gate);
+    if (mul < 0 || f->g->nodes[mul].op != OP_MUL || (n->op != OP_SIGMOID && n->op != OP_HARDSIGMOID))
+        return -1;
+    const int *in = f->g->nodes[mul].in;
+    if (in[0] + in[1] != n->in[0] + gate) /* one is the gate itself */
+        return -1;
+    curve_of(n, a);
+    a->curve = n->op == OP_SIGMOID ? CURVE_SWISH : CURVE_HARDSWISH;
+    return mul;
+}
+
+/* The Mul of a swish of the unit's value, which that alone reads, in two places. */
+static int take_swish(struct fuse *f, struct unit *u)
+{
+    struct act a;
+    int i = u->tail, gate = f->reader[i]; /* the earlier of two readers */
+    if (f->readers[i] != 2 || i == f->g->output || f->tapped[i])
+        return -1;
+    int mul = swish_of(f, gate, &a);
+    if (mul < 0 || !suits(f, u, a))
+        return -1;
+    u->act = a;
+    f->taken[gate] = true;
+    return mul;
 }
 
 static bool take_bn(const struct fuse *f, struct unit *u, int bn)
@@ -92,9 +177,11 @@ static bool take(const struct fuse *f, struct unit *u, int next)
 {
     const struct node *n = &f->g->nodes[next];
     if (clamps(n->op))
-        return take_act(f, u, n);
+        return take_clamp(f, u, n);
     if (act_any(u->act) || u->pad >= 0)
         return false;
+    if (op_elementwise(n->op))
+        return take_curve(f, u, next);
     if (n->op == OP_BN)
         return take_bn(f, u, next);
     if (n->op == OP_ADD)
@@ -120,19 +207,43 @@ static int padded_conv(const struct fuse *f, int pad)
     return fits ? conv : -1;
 }
 
+/* The head is an activation itself. */
+static void begin_act(struct fuse *f, struct unit *u)
+{
+    const struct node *n = &f->g->nodes[u->head];
+    if (clamps(n->op)) {
+        take_clamp(f, u, n);
+        return;
+    }
+    curve_of(n, &u->act);
+    u->slopes = n->op == OP_PRELU ? u->head : -1;
+    int mul = swish_of(f, u->head, &u->act);
+    if (mul >= 0) {
+        f->taken[mul] = true;
+        u->tail = mul;
+    }
+}
+
 static struct unit grow(struct fuse *f, int first)
 {
     int conv = padded_conv(f, first), head = conv >= 0 ? conv : first;
-    struct unit u = {
-        .lead = conv >= 0 ? first : -1, .head = head, .tail = head, .add = -1, .pad = -1, .act = ACT_NONE};
-    const struct node *n = &f->g->nodes[head];
+    struct unit u = {.lead = conv >= 0 ? first : -1,
+                     .head = head,
+                     .tail = head,
+                     .add = -1,
+                     .pad = -1,
+                     .slopes = -1,
+                     .act = ACT_NONE};
     f->taken[first] = f->taken[head] = true;
-    if (clamps(n->op))
-        take_act(f, &u, n);
+    if (op_elementwise(f->g->nodes[head].op))
+        begin_act(f, &u);
     for (;;) {
-        int next = sole_reader(f, u.tail);
-        if (next < 0 || !take(f, &u, next))
-            return u;
+        int next = take_swish(f, &u);
+        if (next < 0) {
+            next = sole_reader(f, u.tail);
+            if (next < 0 || !take(f, &u, next))
+                return u;
+        }
         f->taken[next] = true;
         u.tail = next;
     }

@@ -2,8 +2,11 @@
  * fuse - which nodes become one step. A unit begins with the node that does the work (head) and takes along what
  * follows it, as long as nobody else reads the value in between and it isn't tapped:
  *
- *   INFER   ([Pad] Conv | Gemm) BN* [Add] Act*     BN [Add] Act*     Add Act*     Slice [Pad]       Act = Relu |
- * Clip BATCH   ([Pad] Conv | Gemm) [Add] Act*         likewise
+ *   INFER   ([Pad] Conv | Gemm) BN* [Add] Act    BN [Add] Act    Add Act    Slice [Pad]    Act
+ *   BATCH   ([Pad] Conv | Gemm) [Add] Act        likewise
+ *
+ *   Act = Relu | Clip, any number of them, or one of the curves: Sigmoid, Tanh, HardSigmoid, HardSwish, LeakyRelu, Elu,
+ *         x * Sigmoid(x), x * HardSigmoid(x); PRelu, too, but not behind a Conv or Gemm
  *
  * Units are in the order of their tails, so whatever a unit reads has been computed. Nodes that neither the output
  * nor a tap depends on are in no unit, but for the BNs of BATCH mode, whose statistics may be asked for.
@@ -23,6 +26,7 @@ struct unit {
     int bn[FUSE_BNS]; /* folded into the head, in order */
     int add;          /* the Add's other operand, or -1 */
     int pad;          /* the Pad after a Slice, or -1 */
+    int slopes;       /* the PRelu whose slopes are act's, or -1 */
     struct act act;
 };
 

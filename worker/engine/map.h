@@ -1,6 +1,6 @@
 /*
- * map - what is done to each element on its own:  y = clamp((x - m[c]) * a[c] + b[c] + r).  A normalisation, a
- * residual sum and a ReLU are one pass over memory, in fp32 whatever the type of x and y. The mean is taken off
+ * map - what is done to each element on its own:  y = clamp(curve((x - m[c]) * a[c] + b[c] + r)).  A normalisation, a
+ * residual sum and an activation are one pass over memory, in fp32 whatever the type of x and y. The mean is taken off
  * first: where a channel hardly varies, x * a + b' would cancel.
  */
 #ifndef WORKER_ENGINE_MAP_H
@@ -9,14 +9,18 @@
 #include "worker/engine/act.h"
 #include "worker/engine/layout.h"
 
+#define MAP_ARRAYS 6
+
 /* Per-channel numbers, `padded` of each; lanes of padding map to zero. */
 struct map {
     int padded;       /* panels * lanes */
     float *m, *a, *b; /* mean, scale and shift */
     float *lo, *hi;
+    float *slope; /* of CURVE_SLOPES */
+    struct act act; /* the curve of it; the clamp is in lo and hi */
 };
 
-/* Mean 0, scale 1, shift 0 and the bounds of `act`; one block of memory. */
+/* Mean 0, scale 1, shift 0, slope 0 and `act`; one block of memory. */
 MUST_CHECK int map_new(struct map *map, const struct layout *l, struct act act, struct err *e);
 void map_release(struct map *map);
 

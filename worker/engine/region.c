@@ -1,5 +1,5 @@
 /*
- * What moves channels and pixels about without computing: Slice, Pad, Concat, Flatten.
+ * What moves channels and pixels about without computing: Slice, Pad, Concat, channel shuffles, Flatten, Unflatten.
  */
 #include "worker/engine/compile.h"
 
@@ -79,14 +79,29 @@ int concat_compile(struct compile *c, int unit, struct err *e)
     return rc < 0 ? rc : compile_give(c, u->tail, &y, e);
 }
 
-/* A plain value is flat already. */
+int shuffle_compile(struct compile *c, int unit, struct err *e)
+{
+    const struct unit *u = &c->units.of[unit];
+    const struct node *n = &c->g->nodes[u->head];
+    struct form x = *compile_form(c, n->in[0]), y;
+    int rc = compile_buffer(c, &x.l, &y, e);
+    if (rc < 0)
+        return rc;
+    struct step s = {.kind = STEP_SHUFFLE, .node = u->tail, .x = x.buf, .r = BUF_NONE, .y = y.buf, .l = x.l};
+    s.groups = n->u.shuffle.groups;
+    rc = compile_step(c, &s, e);
+    return rc < 0 ? rc : compile_give(c, u->tail, &y, e);
+}
+
+/* A plain value is flat already, one with channels last is so in the other order. */
 int flatten_compile(struct compile *c, int unit, struct err *e)
 {
     const struct unit *u = &c->units.of[unit];
-    int x = c->g->nodes[u->head].in[0];
-    enum dtype type = compile_form(c, x)->l.type;
+    const struct node *n = &c->g->nodes[u->head];
+    const struct layout *l = &compile_form(c, n->in[0])->l;
+    enum dtype type = l->type;
     struct form f;
-    int rc = compile_read(c, x, 1, type, &f, e);
+    int rc = compile_read(c, n->in[0], n->op == OP_FLATTEN && n->u.flatten.last ? l->C : 1, type, &f, e);
     if (rc < 0)
         return rc;
     f.l = layout_of(&c->g->nodes[u->tail], c->batch, 1);

@@ -4,8 +4,10 @@
 #include <stdlib.h>
 
 #include "common/base/mem.h"
+#include "worker/engine/gate.h"
 #include "worker/engine/mean.h"
 #include "worker/engine/moments.h"
+#include "worker/engine/shuffle.h"
 
 void step_release(struct step *s)
 {
@@ -42,6 +44,18 @@ int step_run(const struct step *s, const struct lent *with, const void *x, const
         return 0;
     case STEP_MEAN:
         mean_run(&s->l, y, x);
+        return 0;
+    case STEP_MUL:
+        if (s->gate)
+            gate_run(&s->l, y, x, r);
+        else
+            gate_multiply(&s->l, y, x, r);
+        return 0;
+    case STEP_LRN:
+        lrn_run(&s->lrn, &s->l, y, x);
+        return 0;
+    case STEP_SHUFFLE:
+        shuffle_run(&s->l, s->groups, false, y, x);
         return 0;
     }
     BUG("step of kind %d", (int)s->kind);

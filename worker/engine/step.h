@@ -6,6 +6,7 @@
 
 #include "worker/engine/crop.h"
 #include "worker/engine/dnnl.h"
+#include "worker/engine/lrn.h"
 #include "worker/engine/map.h"
 
 enum step_kind {
@@ -13,7 +14,10 @@ enum step_kind {
     STEP_MAP,  /* y = map(x, r) */
     STEP_NORM, /* the same with scale and shift from the batch's own statistics */
     STEP_CROP, /* a box of x into y */
-    STEP_MEAN  /* y (N,C), fp32, = mean over the pixels of x */
+    STEP_MEAN, /* y (N,C), fp32, = mean over the pixels of x */
+    STEP_MUL,  /* y = x * r, or with a gate r (N,C) in fp32 */
+    STEP_LRN,
+    STEP_SHUFFLE
 };
 
 /* Buffers that belong to the caller of a forward pass. */
@@ -25,10 +29,13 @@ struct step {
     char *name;      /* that node's, owned */
     bool conv;       /* a convolution primitive */
     int x, r, y;     /* buffers; r: second operand or BUF_NONE */
-    struct layout l; /* of x (MAP, NORM, MEAN) */
+    struct layout l; /* of x (all but PRIM, CROP) */
     struct prim *prim;
     struct map map;
     struct crop crop;
+    bool gate;      /* MUL */
+    int groups;     /* SHUFFLE */
+    struct lrn lrn; /* LRN */
     struct {    /* NORM: y = (x - mean) / sqrt(var + eps) * scale + shift; the shift is the map's */
         int bn; /* node */
         float eps;
