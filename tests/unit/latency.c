@@ -9,7 +9,8 @@
 static struct latency_shape grid(float *ns)
 {
     static const float times[8] = {10, 20, 20, 60, 30, 40, 40, 90};
-    struct latency_shape s = {.in = {.n = 4, .at = {8, 16, 24, 32}, .pitch = 8}, .out = {.n = 2, .at = {16, 32}, .pitch = 16}};
+    struct latency_shape s = {.in = {.n = 4, .at = {8, 16, 24, 32}, .pitch = 8},
+                              .out = {.n = 2, .at = {16, 32}, .pitch = 16}};
     for (int a = 0; a < LATENCY_ALIGNS; a++) {
         s.in.factor[a] = a < 3 ? 2 : 1;
         s.out.factor[a] = a < 4 ? 3 : 1;
@@ -25,19 +26,23 @@ START_TEST(between_the_points)
         int in, out;
         double ns;
     } rows[] = {
-        {8, 16, 10},  {16, 16, 20}, {32, 16, 60}, {32, 32, 90},      /* measured */
-        {4, 16, 20},                                                 /* left of all: as the first, of bad alignment */
-        {28, 16, 80}, {25, 16, 50},                                  /* on a line, times 2 */
-        {24, 24, 90},                                                /* the other way, times 3 */
-        {16, 8, 60},                                                 /* left of all */
-        {17, 17, 6 * (20 + 20 / 16.0)},                              /* both */
-        {40, 40, 270},                                               /* more than dense doesn't occur */
+        {8, 16, 10},
+        {16, 16, 20},
+        {32, 16, 60},
+        {32, 32, 90}, /* measured */
+        {4, 16, 20},  /* left of all: as the first, of bad alignment */
+        {28, 16, 80},
+        {25, 16, 50},                   /* on a line, times 2 */
+        {24, 24, 90},                   /* the other way, times 3 */
+        {16, 8, 60},                    /* left of all */
+        {17, 17, 6 * (20 + 20 / 16.0)}, /* both */
+        {40, 40, 270},                  /* more than dense doesn't occur */
     };
     float ns[8];
     struct latency_shape s = grid(ns);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        ck_assert_msg(fabs(latency_at(&s, rows[i].in, rows[i].out) - rows[i].ns) < 1e-4, "%d to %d: %g, not %g", rows[i].in,
-                      rows[i].out, latency_at(&s, rows[i].in, rows[i].out), rows[i].ns);
+        ck_assert_msg(fabs(latency_at(&s, rows[i].in, rows[i].out) - rows[i].ns) < 1e-4, "%d to %d: %g, not %g",
+                      rows[i].in, rows[i].out, latency_at(&s, rows[i].in, rows[i].out), rows[i].ns);
 }
 END_TEST
 
@@ -118,7 +123,8 @@ START_TEST(rounding_that_pays)
     static const float even[8] = {1, 2, 3, 4, 5, 6, 7, 8}, stairs[8] = {2, 2, 4, 4, 6, 6, 8, 8},
                        zigzag[8] = {3, 2, 5, 4, 7, 6, 9, 8}, fours[8] = {4, 4, 5, 4, 7, 9, 9, 8};
     ck_assert_int_eq(rounding(even, 1), 1);
-    ck_assert_int_eq(rounding(even, 2), 4); /* 1 and 2 channels more than a multiple of 4 cost more than all of it */
+    ck_assert_int_eq(rounding(even, 2),
+                     4); /* 1 and 2 channels more than a multiple of 4 cost more than all of it */
     ck_assert_int_eq(rounding(stairs, 1), 1);
     ck_assert_int_eq(rounding(zigzag, 1), 16);
     ck_assert_int_eq(rounding(fours, 1), 32);
