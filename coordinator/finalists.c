@@ -64,8 +64,9 @@ static struct candidate *fastest(struct candidate **of, int n)
     return best;
 }
 
-/* One budget's finalists among the front (n, in order). Returns how many have to be timed first. */
-static int choose(struct candidate **front, int n, const struct budget *b, int top)
+/* One budget's finalists among the front (n, in order). Returns how many have to be timed first; where zeros are put in place,
+ * none: time is the dense network's. */
+static int choose(struct candidate **front, int n, const struct budget *b, int top, bool timed)
 {
     struct candidate *slow[SEARCH_TRIES];
     int left = top, waiting = 0, tried = 0;
@@ -73,7 +74,7 @@ static int choose(struct candidate **front, int n, const struct budget *b, int t
         struct candidate *c = front[i];
         if (c->cost.of[b->kind] > b->most)
             continue;
-        if (!timing_over(c)) {
+        if (timed && !timing_over(c)) {
             c->timed = true;
             waiting++;
             left--;
@@ -104,7 +105,7 @@ int search_choose_finalists(struct search *s)
     qsort(of, (size_t)n, sizeof(struct candidate *), compare);
     n = keep_front(of, n, chosen);
     for (int b = 0; b < s->spec.n_budgets; b++)
-        waiting += choose(of, n, &s->budgets[b], s->spec.finish_top);
+        waiting += choose(of, n, &s->budgets[b], s->spec.finish_top, s->spec.cut != CUT_FINE);
     free(of);
     return waiting;
 }

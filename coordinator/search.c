@@ -25,50 +25,56 @@ static int load_graph(struct search *s, const void *onnx, size_t n, struct err *
     return 0;
 }
 
-static int find_groups(struct search *s, struct err *e)
+static int check_decisions(const struct search *s, struct err *e)
 {
+    if (s->limits.n == 0)
+        return err_set(e, ERR_INVALID, "model has nothing that can be cut");
+    if (s->limits.n > PROTO_MAX_GROUPS)
+        return err_set(e, ERR_LIMIT, "model has %d groups, more than %d", s->limits.n, PROTO_MAX_GROUPS);
+    return 0;
+}
+
+/* What is decided on. */
+static int find_decisions(struct search *s, struct err *e)
+{
+    if (s->spec.cut == CUT_FINE) {
+        fine_find(&s->fine, &s->graph);
+        fine_limits(&s->fine, s->spec.keep_min, &s->limits);
+        return check_decisions(s, e);
+    }
     int rc = groups_find(&s->graph, &s->groups, e);
     if (rc < 0)
         return rc;
-    if (s->groups.n == 0)
-        return err_set(e, ERR_INVALID, "model has nothing that can be cut");
-    if (s->groups.n > PROTO_MAX_GROUPS)
-        return err_set(e, ERR_LIMIT, "model has %d groups, more than %d", s->groups.n, PROTO_MAX_GROUPS);
     limits_new(&s->limits, &s->groups, s->spec.keep_min, s->spec.round_auto ? 1 : s->spec.round_to,
                s->spec.inner_only);
-    return 0;
+    return check_decisions(s, e);
 }
 
 /* Room for the curves, all zero until there is a profile. */
 static int make_curves(struct search *s, struct err *e)
 {
     size_t points = 0;
-    for (int g = 0; g < s->groups.n; g++)
-        points += (size_t)s->groups.of[g].n + 1;
+    for (int g = 0; g < s->limits.n; g++)
+        points += (size_t)s->limits.most[g] + 1;
     if (points > PROTO_MAX_CURVE)
         return err_set(e, ERR_LIMIT, "model has %zu points on its sensitivity curves, more than %d", points,
                        PROTO_MAX_CURVE);
     s->points = mem_zalloc(points, sizeof(*s->points));
-    s->curve = mem_zalloc((size_t)s->groups.n, sizeof(*s->curve));
+    s->curve = mem_zalloc((size_t)s->limits.n, sizeof(*s->curve));
     if (!s->points || !s->curve)
         return err_set(e, ERR_NOMEM, "no memory for %zu points of sensitivity curves", points);
     float *p = s->points;
-    for (int g = 0; g < s->groups.n; g++) {
+    for (int g = 0; g < s->limits.n; g++) {
         s->curve[g] = p;
-        p += s->groups.of[g].n + 1;
+        p += s->limits.most[g] + 1;
     }
     return 0;
-}
-
-static const struct latency *table_of(const struct search *s)
-{
-    return s->has_table ? &s->table : NULL;
 }
 
 static void set_budgets(struct search *s)
 {
     const struct spec *spec = &s->spec;
-    latency_cost(table_of(s), &s->graph, &s->groups, NULL, &s->dense_cost);
+    setting_cost(&s->setting, NULL, &s->dense_cost);
     for (int i = 0; i < spec->n_budgets; i++) {
         struct budget *b = &s->budgets[i];
         b->kind = spec->budgets[i].kind;
@@ -80,10 +86,10 @@ static void set_budgets(struct search *s)
 static void make_setting(struct search *s)
 {
     const struct spec *spec = &s->spec;
-    set_budgets(s);
     s->setting = (struct setting){
         .graph = &s->graph,
-        .groups = &s->groups,
+        .groups = spec->cut == CUT_FINE ? NULL : &s->groups,
+        .fine = spec->cut == CUT_FINE ? &s->fine : NULL,
         .limits = &s->limits,
         .curve = s->curve,
         .budgets = s->budgets,
@@ -96,6 +102,7 @@ static void make_setting(struct search *s)
         .start = spec->start,
         .reward = spec->objective,
     };
+    set_budgets(s);
 }
 
 /* Can the budgets be met? What one of latency comes to is known when there is a table. */
@@ -120,7 +127,7 @@ static int try_budgets(const struct search *s, struct err *e)
 static int prepare_search(struct search *s, struct err *e)
 {
     int rc;
-    if ((rc = find_groups(s, e)) < 0 || (rc = make_curves(s, e)) < 0)
+    if ((rc = find_decisions(s, e)) < 0 || (rc = make_curves(s, e)) < 0)
         return rc;
     make_setting(s);
     if ((rc = try_budgets(s, e)) < 0)
@@ -159,10 +166,13 @@ static void take_training(struct training *to, const struct training *from)
     to->distill.teacher = teacher;
 }
 
-void search_take_training(const struct spec *spec, struct recipe *r)
+void search_complete(const struct spec *spec, struct recipe *r)
 {
+    r->cut = spec->cut;
     take_training(&r->finetune, &spec->finetune);
     take_training(&r->finish, &spec->finish);
+    r->resize = spec->resize;
+    r->offset = spec->offset;
 }
 
 int search_new(struct search **out, const char *yaml, size_t n_yaml, const struct recipe *recipe, const void *onnx,
@@ -176,7 +186,7 @@ int search_new(struct search **out, const char *yaml, size_t n_yaml, const struc
         return rc;
     }
     s->recipe = *recipe;
-    search_take_training(&s->spec, &s->recipe);
+    search_complete(&s->spec, &s->recipe);
     if ((rc = load_graph(s, onnx, n_onnx, e)) == 0)
         rc = s->spec.training ? prepare_training(s, e) : prepare_search(s, e);
     if (rc < 0) {
@@ -218,6 +228,7 @@ void search_free(struct search *s)
     limits_release(&s->limits);
     latency_release(&s->table);
     groups_release(&s->groups);
+    fine_release(&s->fine);
     graph_release(&s->graph);
     spec_release(&s->spec);
     free(s);
@@ -235,13 +246,13 @@ int search_check_profile(const struct search *s, const struct msg_result *r, str
 {
     if (!r->has_blob)
         return err_set(e, ERR_INVALID, "profile without its file");
-    if (r->n_groups != (uint32_t)s->groups.n)
+    if (r->n_groups != (uint32_t)s->limits.n)
         return err_set(e, ERR_INVALID, "profile has %" PRIu32 " groups, the model has %d", r->n_groups,
-                       s->groups.n);
-    for (int g = 0; g < s->groups.n; g++)
-        if (r->n_curve[g] != (uint32_t)s->groups.of[g].n + 1)
+                       s->limits.n);
+    for (int g = 0; g < s->limits.n; g++)
+        if (r->n_curve[g] != (uint32_t)s->limits.most[g] + 1)
             return err_set(e, ERR_INVALID, "profile's curve of group %d has %" PRIu32 " points, not %d", g,
-                           r->n_curve[g], s->groups.of[g].n + 1);
+                           r->n_curve[g], s->limits.most[g] + 1);
     return 0;
 }
 
@@ -291,7 +302,7 @@ int search_take_candidate(struct search *s, const struct candidate_row *r, int64
     if (r->episode != s->proposed || r->episode >= s->spec.episodes)
         return err_set(e, ERR_INVALID, "episode %d is on record where %d of %d should be", r->episode, s->proposed,
                        s->spec.episodes);
-    if (r->n_keep != (uint32_t)s->groups.n || !limits_legal(&s->limits, r->keep) || r->budget < 0 ||
+    if (r->n_keep != (uint32_t)s->limits.n || !limits_legal(&s->limits, r->keep) || r->budget < 0 ||
         r->budget >= s->spec.n_budgets)
         return err_set(e, ERR_INVALID, "episode %d on record doesn't fit the model", r->episode);
     struct candidate *c = candidate_from_row(r, &s->lists, lease_ns);
@@ -374,11 +385,11 @@ int search_propose(struct search *s, struct candidate **out, struct err *e)
 {
     int episode = s->proposed, b = episode % s->spec.n_budgets, rc = 0;
     const struct budget *budget = &s->budgets[b];
-    int *keep = xcalloc((size_t)s->groups.n, sizeof(*keep));
+    int *keep = xcalloc((size_t)s->limits.n, sizeof(*keep));
     learn(s, needed(s, episode));
     policy_propose(s->policy, episode, keep);
     struct cost cost;
-    latency_cost(table_of(s), &s->graph, &s->groups, keep, &cost);
+    setting_cost(&s->setting, keep, &cost);
     if (!limits_legal(&s->limits, keep))
         rc = err_set(e, ERR_STATE, "policy %s proposed illegal numbers for episode %d", policy_name(s->spec.policy),
                      episode);
@@ -387,7 +398,7 @@ int search_propose(struct search *s, struct candidate **out, struct err *e)
                      policy_name(s->spec.policy), cost.of[budget->kind], cost_name(budget->kind), episode,
                      budget->most);
     else {
-        *out = candidate_new(s->id, episode, b, keep, s->groups.n, &cost, &s->lists);
+        *out = candidate_new(s->id, episode, b, keep, s->limits.n, &cost, &s->lists);
         s->candidates[s->proposed++] = *out;
     }
     free(keep);

@@ -20,7 +20,8 @@ struct search {
     struct spec spec;
     struct recipe recipe;
     struct graph graph;
-    struct groups groups;
+    struct groups groups; /* empty when single weights are cut */
+    struct fine fine;     /* empty when channels are cut */
     struct limits limits;
     struct cost dense_cost;
     struct budget budgets[SPEC_MAX_BUDGETS];
@@ -65,8 +66,8 @@ MUST_CHECK int search_new(struct search **s, const char *yaml, size_t n_yaml, co
                           const void *onnx, size_t n_onnx, struct err *e);
 void search_free(struct search *s); /* NULL is fine */
 
-/* The recipe's finetune and finish, but for the teachers, from the spec. */
-void search_take_training(const struct spec *spec, struct recipe *r);
+/* What the recipe isn't recorded with: the kind of cut, what is made of images, finetune and finish, but for the teachers, from the spec. */
+void search_complete(const struct spec *spec, struct recipe *r);
 
 /* ERR_INVALID when the ONNX file can't teach the search's network: another input or other classes. */
 MUST_CHECK int search_check_teacher(const struct search *s, const void *onnx, size_t n, struct err *e);

@@ -18,6 +18,9 @@ struct spec {
     char *model;     /* as written: a file, relative to the spec's; or, of a training, a name of the zoo */
     char *data_path; /* likewise; NULL for synthetic */
     enum data_kind data;
+    char *data_labels;          /* images: the label file's name; NULL: the usual one, where it is there */
+    int resize, offset;         /* images: as in struct recipe */
+    int size;                   /* images: side of a network by its name, in pixels: 224 */
     double mean[4], std[4];
     int n_channels;        /* numbers in mean and std, 0 when absent */
     int reward, calibrate; /* images: 5000, 2000 */
@@ -32,12 +35,13 @@ struct spec {
     enum policy_start start;         /* sensitivity */
     enum reward_kind objective;      /* search.reward: accuracy, error-flops or error-params */
     int episodes, warmup, lookahead; /* 400, 100, 32 */
+    enum cut_kind cut;               /* channels */
     bool inner_only;                 /* cut.groups: inner */
     int round_to;                    /* 8 */
     bool round_auto;                 /* cut.round_to: auto: what the latency table says, group by group */
-    double keep_min;                 /* 0.2 */
+    double keep_min;                 /* 0.2; fine 0.05 */
     enum select_kind select;         /* gram */
-    bool reconstruct, recalibrate;   /* true, true */
+    bool reconstruct, recalibrate;   /* true, true; fine false, true */
     enum precision precision;        /* fp32 */
     struct training finetune;        /* inside each evaluation; none */
     struct training finish;          /* of finalists; none. A training's `train` */

@@ -20,7 +20,8 @@
 static const cyaml_schema_value_t text = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, SPEC_TREE_MAX_TEXT)};
 
 static const cyaml_schema_field_t data_fields[] = {
-    TEXT(struct data_tree, kind), TEXT(struct data_tree, path), CYAML_FIELD_END};
+    TEXT(struct data_tree, kind), TEXT(struct data_tree, path), TEXT(struct data_tree, labels),
+    TEXT(struct data_tree, resize), TEXT(struct data_tree, offset), TEXT(struct data_tree, size), CYAML_FIELD_END};
 static const cyaml_schema_field_t normalize_fields[] = {
     LIST(struct normalize_tree, mean), LIST(struct normalize_tree, std), CYAML_FIELD_END};
 static const cyaml_schema_field_t split_fields[] = {
@@ -34,12 +35,12 @@ static const cyaml_schema_field_t search_fields[] = {
     TEXT(struct search_tree, lookahead), TEXT(struct search_tree, reward), TEXT(struct search_tree, start),
     CYAML_FIELD_END};
 static const cyaml_schema_field_t cut_fields[] = {
-    TEXT(struct cut_tree, groups), TEXT(struct cut_tree, round_to), TEXT(struct cut_tree, keep_min),
+    TEXT(struct cut_tree, kind), TEXT(struct cut_tree, groups), TEXT(struct cut_tree, round_to), TEXT(struct cut_tree, keep_min),
     TEXT(struct cut_tree, select), TEXT(struct cut_tree, reconstruct), TEXT(struct cut_tree, recalibrate),
     CYAML_FIELD_END};
 static const cyaml_schema_field_t augment_fields[] = {
     TEXT(struct augment_tree, pad), TEXT(struct augment_tree, flip), TEXT(struct augment_tree, cutout),
-    CYAML_FIELD_END};
+    LIST(struct augment_tree, scale), CYAML_FIELD_END};
 static const cyaml_schema_field_t distill_fields[] = {
     TEXT(struct distill_tree, kind), TEXT(struct distill_tree, temperature), TEXT(struct distill_tree, weight),
     TEXT(struct distill_tree, alpha), TEXT(struct distill_tree, beta), TEXT(struct distill_tree, teacher),

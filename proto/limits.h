@@ -8,7 +8,7 @@
 #define PROTO_MAX_BYTES   (2 << 20) /* of one message: one ZeroMQ frame */
 #define PROTO_MAX_DEPTH   6         /* nested arrays */
 #define PROTO_MAX_GROUPS  4096      /* groups of a network */
-#define PROTO_MAX_CURVE   131072    /* points of all sensitivity curves together */
+#define PROTO_MAX_CURVE   262144    /* points of all sensitivity curves together */
 #define PROTO_MAX_TEXT    400       /* bytes of a reason, a name, a stage */
 #define PROTO_CHUNK_BYTES (1 << 20) /* of a blob in one CHUNK or PUT */
 #define PROTO_MAX_TABLE   (1 << 20) /* bytes of a latency table */

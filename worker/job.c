@@ -40,8 +40,15 @@ int job_state_new(struct worker_state **st, int threads, struct err *e)
     if (rc < 0) {
         free(*st);
         *st = NULL;
+        return rc;
     }
-    return rc;
+    (*st)->images.needs = (struct image_needs){.pool = (*st)->pool, .memory = PICTURES_MEMORY};
+    return 0;
+}
+
+void job_state_memory(struct worker_state *st, uint64_t bytes)
+{
+    st->images.needs.memory = bytes;
 }
 
 void job_state_name(struct worker_state *st, const char *cpu, const char *kernels)
@@ -78,13 +85,18 @@ void job_state_free(struct worker_state *st)
     free(st);
 }
 
+/* A blob is what it is; were it to name other files, they would not be opened. */
 static int load_network(struct network *n, const struct hash *h, const struct job_host *host, struct err *e)
 {
     drop_network(n);
     const char *path;
+    struct buf bytes = {0};
     int rc = host->blob(host->arg, h, 0, NULL, NULL, &path, e);
     if (rc == 0)
-        rc = onnx_load_file(path, &n->model, e);
+        rc = file_read(path, ONNX_MAX_BYTES, &bytes, e);
+    if (rc == 0 && (rc = onnx_load(bytes.p, bytes.n, &n->model, e)) < 0)
+        rc = err_wrap(e, "%s", path);
+    buf_release(&bytes);
     if (rc == 0) {
         n->there = true;
         n->hash = *h;
@@ -118,7 +130,7 @@ static int load_teacher(struct worker_state *st, const struct msg_work *w, const
     return rc < 0 ? err_wrap(e, "teacher") : 0;
 }
 
-static int load_profile(struct worker_state *st, const struct hash *h, const struct job_host *host, struct err *e)
+static int load_profile(struct worker_state *st, const struct hash *h, enum cut_kind cut, const struct job_host *host, struct err *e)
 {
     if (st->has_profile && hash_equal(h, &st->profile_hash))
         return 0;
@@ -133,7 +145,7 @@ static int load_profile(struct worker_state *st, const struct hash *h, const str
     buf_release(&bytes);
     if (rc < 0)
         return rc;
-    if ((rc = dense_new(&st->dense, &st->network.model, &st->profile, e)) < 0) {
+    if ((rc = dense_new(&st->dense, &st->network.model, &st->profile, cut, e)) < 0) {
         profile_release(&st->profile);
         return rc;
     }
@@ -185,7 +197,7 @@ static int score_test(struct worker_state *st, const struct compress_work *cw, c
                       const struct job_host *host, struct metrics *out, struct err *e)
 {
     struct dataset test;
-    int rc = images_test(cw->recipe, host, &test, e);
+    int rc = images_test(&st->images, cw->recipe, host, &test, e);
     if (rc < 0)
         return rc;
     struct scored_set set = images_set(&st->images, &test);
@@ -245,9 +257,9 @@ static int tune(struct worker_state *st, const struct msg_work *w, const struct 
 static int run_candidate(struct worker_state *st, const struct compress_work *cw, const struct msg_work *w,
                          const struct job_host *host, struct msg_result *r, struct err *e)
 {
-    if ((int)w->n_keep != st->dense.groups.n)
+    if ((int)w->n_keep != st->profile.n_groups)
         return err_set(e, ERR_INVALID, "the candidate has %u groups, the network %d", w->n_keep,
-                       st->dense.groups.n);
+                       st->profile.n_groups);
     struct model m;
     struct buf file = {0};
     int rc = evaluate_make(cw, &st->dense, &st->profile, w->keep, &m, e);
@@ -316,13 +328,14 @@ static int prepare(struct worker_state *st, const struct msg_work *w, const stru
         return rc;
     if (rc == 0)
         rc = load_teacher(st, w, t, host, e);
+    st->images.needs.graph = &st->network.model.graph;
     if (rc == 0)
         rc = images_load(&st->images, &w->recipe, images, host, e);
     if (rc == 0)
         rc = check_images(&st->network.model.graph, images_any(&st->images), e);
     if (rc == 0 && candidate)
         rc = w->has_profile
-                 ? load_profile(st, &w->profile, host, e)
+                 ? load_profile(st, &w->profile, w->recipe.cut, host, e)
                  : err_set(e, ERR_INVALID, "task %s came without a profile", task_kind_name(w->task.kind));
     return rc;
 }

@@ -100,6 +100,7 @@ static int worker_start(struct worker *w, struct err *e)
         (rc = job_state_new(&w->state, o->threads, e)) < 0)
         return rc;
     job_state_name(w->state, w->cpu, w->kernels);
+    job_state_memory(w->state, o->memory);
     s.stop_fd = stop_event;
     log_info("start", "name=%s threads=%d cache=\"%s\" cpu=\"%s\" kernels=\"%s\"", o->name, o->threads, o->cache,
              w->cpu, w->kernels);
@@ -120,6 +121,12 @@ static int host_blob(void *arg, const struct hash *h, uint64_t size, const char 
 {
     struct worker *w = arg;
     return cache_get(w->cache, h, size, data_name, data_kind, path, e);
+}
+
+static const char *host_folder(void *arg, const char *data_kind, int nth)
+{
+    const struct worker *w = arg;
+    return cache_folder(w->cache, data_kind, nth);
 }
 
 static int host_put(void *arg, const struct hash *h, const void *bytes, size_t n, struct err *e)
@@ -159,7 +166,7 @@ static void report_failure(struct message *report, const struct task_id *task, c
 static void run_task(struct worker *w, const struct msg_work *work)
 {
     struct job_host host = {
-        .arg = w, .blob = host_blob, .put = host_put, .progress = host_progress, .checkpoint = host_checkpoint};
+        .arg = w, .blob = host_blob, .folder = host_folder, .put = host_put, .progress = host_progress, .checkpoint = host_checkpoint};
     struct message report = {.type = MSG_RESULT};
     struct err e;
     int rc = job_run(w->state, work, &host, &report.u.result, &e);

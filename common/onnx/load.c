@@ -5,6 +5,7 @@
 
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "common/onnx/external.h"
 #include "common/onnx/loader.h"
 #include "common/onnx/text.h"
 #include "common/onnx/wire.h"
@@ -344,18 +345,25 @@ out:
     return rc;
 }
 
-int onnx_load(const void *bytes, size_t n, struct model *m, struct err *e)
+static int unpack(const void *bytes, size_t n, Onnx__ModelProto **file, struct err *e)
 {
-    *m = (struct model){0};
-    graph_init(&m->graph);
     if (n > ONNX_MAX_BYTES)
         return err_set(e, ERR_LIMIT, "%zu bytes are more than an ONNX file can have", n);
     int rc = wire_check(bytes, n, &onnx__model_proto__descriptor, e);
     if (rc < 0)
         return rc;
-    Onnx__ModelProto *file = onnx__model_proto__unpack(NULL, n, bytes);
-    if (!file)
-        return err_set(e, ERR_INVALID, "not an ONNX file: its %zu bytes could not be unpacked", n);
+    *file = onnx__model_proto__unpack(NULL, n, bytes);
+    return *file ? 0 : err_set(e, ERR_INVALID, "not an ONNX file: its %zu bytes could not be unpacked", n);
+}
+
+int onnx_load(const void *bytes, size_t n, struct model *m, struct err *e)
+{
+    Onnx__ModelProto *file;
+    *m = (struct model){0};
+    graph_init(&m->graph);
+    int rc = unpack(bytes, n, &file, e);
+    if (rc < 0)
+        return rc;
     rc = load_file(file, n, m, e);
     onnx__model_proto__free_unpacked(file, NULL);
     if (rc < 0)
@@ -363,12 +371,51 @@ int onnx_load(const void *bytes, size_t n, struct model *m, struct err *e)
     return rc;
 }
 
+/* Packs a message whose tensors have come together in the place of the bytes that it was. */
+static int repack(Onnx__ModelProto *file, const char *path, size_t start, struct buf *out, struct err *e)
+{
+    int rc = external_read(file->graph, path, out->n - start, e);
+    if (rc < 0) {
+        text_scrub(e->text);
+        return rc;
+    }
+    size_t n = onnx__model_proto__get_packed_size(file);
+    if (n > ONNX_MAX_BYTES)
+        return err_set(e, ERR_LIMIT, "with its data the model has %zu bytes, more than an ONNX file can", n);
+    out->n = start;
+    rc = buf_reserve(out, start + n, e);
+    if (rc < 0)
+        return rc;
+    onnx__model_proto__pack(file, out->p + start);
+    out->n = start + n;
+    return 0;
+}
+
+int onnx_read_file(const char *path, struct buf *out, bool *joined, struct err *e)
+{
+    Onnx__ModelProto *file;
+    size_t start = out->n;
+    *joined = false;
+    int rc = file_read(path, ONNX_MAX_BYTES, out, e);
+    if (rc < 0)
+        return rc;
+    rc = unpack(out->p + start, out->n - start, &file, e);
+    if (rc == 0) {
+        *joined = external_any(file->graph);
+        if (*joined)
+            rc = repack(file, path, start, out, e);
+        onnx__model_proto__free_unpacked(file, NULL);
+    }
+    return rc < 0 ? err_wrap(e, "%s", path) : 0;
+}
+
 int onnx_load_file(const char *path, struct model *m, struct err *e)
 {
     struct buf b = {0};
+    bool joined;
     *m = (struct model){0};
     graph_init(&m->graph);
-    int rc = file_read(path, ONNX_MAX_BYTES, &b, e);
+    int rc = onnx_read_file(path, &b, &joined, e);
     if (rc == 0 && (rc = onnx_load(b.p, b.n, m, e)) < 0)
         rc = err_wrap(e, "%s", path);
     buf_release(&b);

@@ -7,12 +7,23 @@
 
 #include <stdint.h>
 
+#include "common/base/buf.h"
 #include "common/model/weights.h"
 
 #define ONNX_MAX_BYTES (UINT64_C(2) << 30) /* protobuf's own limit */
 
-/* `m` is whole on success and released on failure. The batch may be fixed, symbolic or absent; it isn't kept. */
+/*
+ * `m` is whole on success and released on failure. The batch may be fixed, symbolic or absent; it isn't kept. Bytes
+ * open no file: a tensor whose data lies elsewhere is refused.
+ */
 MUST_CHECK int onnx_load(const void *bytes, size_t n, struct model *m, struct err *e);
-MUST_CHECK int onnx_load_file(const char *path, struct model *m, struct err *e); /* errors begin with the path */
+
+/*
+ * A person's own file as bytes that stand alone, appended to `out`; *joined: data was brought in from its folder
+ * (external.h), or else they are the file's own. Errors begin with the path. Not for files from elsewhere, which must
+ * not name others.
+ */
+MUST_CHECK int onnx_read_file(const char *path, struct buf *out, bool *joined, struct err *e);
+MUST_CHECK int onnx_load_file(const char *path, struct model *m, struct err *e); /* of what that reads */
 
 #endif

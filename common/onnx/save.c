@@ -23,7 +23,7 @@ static int by_name(const void *a, const void *b)
 }
 
 /*
- * The name of an initializer: VALUE.WHAT, lengthened while a value is called so. Two initializers can't meet,
+ * The name of an initializer or of a value in between: VALUE.WHAT, lengthened while a value is called so. Two can't meet,
  * because no `what` holds a dot or an underscore.
  */
 static const char *name_of(struct saver *s, const struct node *d, const char *what)
@@ -34,21 +34,21 @@ static const char *name_of(struct saver *s, const struct node *d, const char *wh
     return name;
 }
 
-/*
- * The initializer that holds these numbers already: a kernel that two nodes share stays one, and so do the bounds of all
- * ReLU6. Vectors are a channel's own business, and equal by chance at most.
- */
-static const char *stored(const struct saver *s, int rank, const int64_t *dims, const float *data)
+/* What reads value i reads this: an input that came with its channels last is turned first. */
+static const char *value_of(struct saver *s, int i)
+{
+    const struct node *d = &s->g->nodes[i];
+    return d->op == OP_INPUT && d->u.input.last ? name_of(s, d, "turned") : d->name;
+}
+
+/* The initializer that is this one number already, such as a bound of all ReLU6. */
+static const char *stored(const struct saver *s, float v)
 {
     const Onnx__GraphProto *g = s->b.graph;
-    size_t size = sizeof *data;
-    for (int k = 0; k < rank; k++)
-        size *= (size_t)dims[k];
     for (size_t i = 0; i < g->n_initializer; i++) {
         const Onnx__TensorProto *t = g->initializer[i];
-        if (t->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT && t->n_dims == (size_t)rank && t->raw_data.len == size &&
-            (rank == 0 || memcmp(t->dims, dims, (size_t)rank * sizeof *dims) == 0) &&
-            memcmp(t->raw_data.data, data, size) == 0)
+        if (t->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT && t->n_dims == 0 &&
+            memcmp(t->raw_data.data, &v, sizeof v) == 0)
             return t->name;
     }
     return NULL;
@@ -57,7 +57,7 @@ static const char *stored(const struct saver *s, int rank, const int64_t *dims, 
 static void read_floats(struct saver *s, Onnx__NodeProto *n, const struct node *d, const char *what, int rank,
                         const int64_t *dims, const float *data)
 {
-    const char *name = rank != 1 ? stored(s, rank, dims, data) : NULL;
+    const char *name = rank == 0 ? stored(s, *data) : NULL;
     if (!name)
         build_floats(&s->b, name = name_of(s, d, what), rank, dims, data);
     build_read(&s->b, n, name);
@@ -86,13 +86,32 @@ static void write_window(struct saver *s, Onnx__NodeProto *n, const struct windo
         build_ints(&s->b, n, "dilations", (int64_t[]){w->dil_h, w->dil_w}, 2);
 }
 
+static bool same_floats(const float *a, const float *b, size_t n)
+{
+    return a && b && memcmp(a, b, n * sizeof *a) == 0;
+}
+
+/* The weight of a conv or gemm, and its bias if it has one; a weight that is shared, and still the same, is written
+ * with the first that has it. */
+static void read_weight(struct saver *s, Onnx__NodeProto *n, const struct node *d, int rank, const int64_t *dims,
+                        const struct params *p, bool bias)
+{
+    const struct params *first = &s->w->of[d->shares];
+    if (d->shares && same_floats(first->w, p->w, p->n_w))
+        build_read(&s->b, n, name_of(s, &s->g->nodes[d->shares], "weight"));
+    else
+        read_floats(s, n, d, "weight", rank, dims, p->w);
+    if (bias && d->shares && same_floats(first->b, p->b, p->n_b))
+        build_read(&s->b, n, name_of(s, &s->g->nodes[d->shares], "bias"));
+    else if (bias)
+        read_vector(s, n, d, "bias", p->b);
+}
+
 static void write_conv(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
 {
     const struct window *w = &d->u.conv.win;
     int64_t C = s->g->nodes[d->in[0]].C / d->u.conv.groups;
-    read_floats(s, n, d, "weight", 4, (int64_t[]){d->C, C, w->R, w->S}, p->w);
-    if (d->u.conv.bias)
-        read_vector(s, n, d, "bias", p->b);
+    read_weight(s, n, d, 4, (int64_t[]){d->C, C, w->R, w->S}, p, d->u.conv.bias);
     write_window(s, n, w, true);
     build_int(&s->b, n, "group", d->u.conv.groups);
 }
@@ -108,9 +127,7 @@ static void write_bn(struct saver *s, Onnx__NodeProto *n, const struct node *d, 
 
 static void write_gemm(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
 {
-    read_floats(s, n, d, "weight", 2, (int64_t[]){d->C, s->g->nodes[d->in[0]].C}, p->w);
-    if (d->u.gemm.bias)
-        read_vector(s, n, d, "bias", p->b);
+    read_weight(s, n, d, 2, (int64_t[]){d->C, s->g->nodes[d->in[0]].C}, p, d->u.gemm.bias);
     build_int(&s->b, n, "transB", 1);
 }
 
@@ -187,6 +204,42 @@ static void write_slice(struct saver *s, Onnx__NodeProto *n, const struct node *
     read_list(s, n, d, "steps", (int64_t[]){c->step, h->step, w->step}, count);
 }
 
+static void write_act(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+{
+    (void)p;
+    build_float(&s->b, n, "alpha", d->u.act.alpha);
+    if (d->op == OP_HARDSIGMOID)
+        build_float(&s->b, n, "beta", d->u.act.beta);
+}
+
+static void write_prelu(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+{
+    read_floats(s, n, d, "slope", d->flat ? 1 : 3, (int64_t[]){d->C, 1, 1}, p->w);
+}
+
+static void write_lrn(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+{
+    (void)p;
+    build_int(&s->b, n, "size", d->u.lrn.size);
+    build_float(&s->b, n, "alpha", d->u.lrn.alpha);
+    build_float(&s->b, n, "beta", d->u.lrn.beta);
+    build_float(&s->b, n, "bias", d->u.lrn.bias);
+}
+
+/* As a Reshape, which more readers know than Unsqueeze. */
+static void write_unflatten(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+{
+    (void)p;
+    read_list(s, n, d, "shape", (int64_t[]){0, d->C, 1, 1}, 4);
+}
+
+/* The last of a shuffle's three. */
+static void write_shuffle(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+{
+    (void)p;
+    read_list(s, n, d, "shape", (int64_t[]){0, d->C, d->H, d->W}, d->flat ? 2 : 4);
+}
+
 /* Operators that aren't here have nothing to say beside their inputs. */
 static void (*const writers[OP_COUNT])(struct saver *, Onnx__NodeProto *, const struct node *,
                                        const struct params *) = {
@@ -194,20 +247,66 @@ static void (*const writers[OP_COUNT])(struct saver *, Onnx__NodeProto *, const 
     [OP_MAXPOOL] = write_maxpool, [OP_AVGPOOL] = write_avgpool, [OP_GLOBALPOOL] = write_globalpool,
     [OP_CONCAT] = write_axis,     [OP_PAD] = write_pad,         [OP_SLICE] = write_slice,
     [OP_FLATTEN] = write_axis,    [OP_GEMM] = write_gemm,       [OP_SOFTMAX] = write_axis,
+    [OP_HARDSIGMOID] = write_act, [OP_LEAKYRELU] = write_act,   [OP_ELU] = write_act,
+    [OP_PRELU] = write_prelu,     [OP_LRN] = write_lrn,         [OP_UNFLATTEN] = write_unflatten,
+    [OP_SHUFFLE] = write_shuffle,
 };
+
+/* The ONNX operator of a node, the last where it takes several. A mean that is flat at once is what ReduceMean without
+ * keepdims makes; so one node stays one node. */
+static const char *operator_of(const struct node *d)
+{
+    if (d->op == OP_GLOBALPOOL && d->flat)
+        return "ReduceMean";
+    return d->op == OP_UNFLATTEN || d->op == OP_SHUFFLE ? "Reshape" : op_name(d->op);
+}
+
+static const char *write_turn(struct saver *s, const struct node *d, const char *what, const char *from,
+                              const int64_t *perm, int rank)
+{
+    const char *name = name_of(s, d, what);
+    Onnx__NodeProto *n = build_node(&s->b, "Transpose", "", name);
+    build_read(&s->b, n, from);
+    build_ints(&s->b, n, "perm", perm, rank);
+    return name;
+}
+
+/* The first two of a shuffle's three: the channels as groups, and those changed over. */
+static const char *write_halves(struct saver *s, const struct node *d, const char *from)
+{
+    int64_t groups = d->u.shuffle.groups;
+    const char *name = name_of(s, d, "groups");
+    Onnx__NodeProto *n = build_node(&s->b, "Reshape", "", name);
+    build_read(&s->b, n, from);
+    read_list(s, n, d, "split", (int64_t[]){0, groups, d->C / groups, d->H, d->W}, d->flat ? 3 : 5);
+    return write_turn(s, d, "turned", name, (int64_t[]){0, 2, 1, 3, 4}, d->flat ? 3 : 5);
+}
+
+static void write_input(struct saver *s, const struct node *d)
+{
+    if (!d->u.input.last) {
+        build_input(&s->b, d->name, d->flat, d->C, d->H, d->W);
+        return;
+    }
+    build_input(&s->b, d->name, false, d->H, d->W, d->C);
+    write_turn(s, d, "turned", d->name, (int64_t[]){0, 3, 1, 2}, 4);
+}
 
 static void write_node(struct saver *s, int i)
 {
     const struct node *d = &s->g->nodes[i];
     if (d->op == OP_INPUT) {
-        build_input(&s->b, d->name, d->flat, d->C, d->H, d->W);
+        write_input(s, d);
         return;
     }
-    /* A mean that is flat at once is what ReduceMean without keepdims makes; so one node stays one node. */
-    const char *op = d->op == OP_GLOBALPOOL && d->flat ? "ReduceMean" : op_name(d->op);
-    Onnx__NodeProto *n = build_node(&s->b, op, d->label, d->name);
+    const char *first = value_of(s, d->in[0]);
+    if (d->op == OP_SHUFFLE)
+        first = write_halves(s, d, first);
+    else if (d->op == OP_FLATTEN && d->u.flatten.last)
+        first = write_turn(s, d, "turned", first, (int64_t[]){0, 2, 3, 1}, 4);
+    Onnx__NodeProto *n = build_node(&s->b, operator_of(d), d->label, d->name);
     for (int k = 0; k < d->n_in; k++)
-        build_read(&s->b, n, s->g->nodes[d->in[k]].name);
+        build_read(&s->b, n, k ? value_of(s, d->in[k]) : first);
     if (writers[d->op])
         writers[d->op](s, n, d, &s->w->of[i]);
 }
@@ -224,11 +323,23 @@ static int opset_of(const struct node *d)
     case OP_AVGPOOL:
     case OP_GLOBALPOOL:
     case OP_ADD:
+    case OP_MUL:
+    case OP_SIGMOID:
+    case OP_TANH:
+    case OP_HARDSIGMOID:
+    case OP_LEAKYRELU:
+    case OP_ELU:
+    case OP_PRELU:
+    case OP_LRN:
+    case OP_SHUFFLE:
     case OP_CONCAT:
     case OP_PAD:
     case OP_FLATTEN:
+    case OP_UNFLATTEN:
     case OP_SOFTMAX:
         return OLDEST_OPSET;
+    case OP_HARDSWISH:
+        return 14;
     case OP_MAXPOOL:
         return dilated(d) ? 10 : OLDEST_OPSET;
     case OP_SLICE:

@@ -1,7 +1,11 @@
 /*
  * save - a model to ONNX bytes: symbolic batch dimension "N", the source's names, the source's opset, or the first
- * later one that has what is to be written; weights as raw fp32 initializers, equal kernels once. What onnx_load reads back is the same graph with the
- * same weights, bit for bit. A node stays a node; a mean that is flat at once is a ReduceMean.
+ * later one that has what is to be written; weights as raw fp32 initializers. What onnx_load reads back is the same
+ * graph with the same weights, bit for bit.
+ *
+ * A node stays a node; a mean that is flat at once is a ReduceMean. Several nodes are: a shuffle (Reshape, Transpose,
+ * Reshape), an input or a Flatten with channels last (with a Transpose). A weight that several share is written once, as
+ * long as they have the same numbers; then reading ties them again.
  */
 #ifndef COMMON_ONNX_SAVE_H
 #define COMMON_ONNX_SAVE_H

@@ -114,76 +114,123 @@ struct store {
     size_t n;
     const void *p;
     enum tensor_type as;
-    enum { AS_FLOAT, AS_DOUBLE, AS_INT32, AS_INT64, AS_BYTE } kind;
+    enum { AS_FLOAT, AS_DOUBLE, AS_HALF, AS_BRAIN, AS_INT32, AS_INT64, AS_BYTE } kind;
+    size_t size; /* bytes from one number to the next */
 };
 
-static struct store list_of(const Onnx__TensorProto *s)
+/* What isn't listed isn't supported. The 16-bit floats of a typed list lie in the low halves of 32 bits. */
+static bool list_of(const Onnx__TensorProto *s, struct store *out)
 {
     switch (s->data_type) {
     case ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT:
-        return (struct store){s->n_float_data, s->float_data, TENSOR_FLOAT, AS_FLOAT};
+        *out = (struct store){s->n_float_data, s->float_data, TENSOR_FLOAT, AS_FLOAT, 4};
+        return true;
     case ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE:
-        return (struct store){s->n_double_data, s->double_data, TENSOR_FLOAT, AS_DOUBLE};
+        *out = (struct store){s->n_double_data, s->double_data, TENSOR_FLOAT, AS_DOUBLE, 8};
+        return true;
+    case ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16:
+        *out = (struct store){s->n_int32_data, s->int32_data, TENSOR_FLOAT, AS_HALF, 4};
+        return true;
+    case ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16:
+        *out = (struct store){s->n_int32_data, s->int32_data, TENSOR_FLOAT, AS_BRAIN, 4};
+        return true;
     case ONNX__TENSOR_PROTO__DATA_TYPE__INT64:
-        return (struct store){s->n_int64_data, s->int64_data, TENSOR_INT, AS_INT64};
-    default: /* INT32, BOOL */
-        return (struct store){s->n_int32_data, s->int32_data, TENSOR_INT, AS_INT32};
+        *out = (struct store){s->n_int64_data, s->int64_data, TENSOR_INT, AS_INT64, 8};
+        return true;
+    case ONNX__TENSOR_PROTO__DATA_TYPE__INT32:
+    case ONNX__TENSOR_PROTO__DATA_TYPE__BOOL:
+        *out = (struct store){s->n_int32_data, s->int32_data, TENSOR_INT, AS_INT32, 4};
+        return true;
+    default:
+        return false;
     }
 }
 
 static int find_store(const Onnx__TensorProto *s, struct store *out, struct err *e)
 {
-    static const size_t sizes[] = {[AS_FLOAT] = 4, [AS_DOUBLE] = 8, [AS_INT32] = 4, [AS_INT64] = 8, [AS_BYTE] = 1};
-    switch (s->data_type) {
-    case ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT:
-    case ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE:
-    case ONNX__TENSOR_PROTO__DATA_TYPE__INT64:
-    case ONNX__TENSOR_PROTO__DATA_TYPE__INT32:
-    case ONNX__TENSOR_PROTO__DATA_TYPE__BOOL:
-        break;
-    default:
+    if (!list_of(s, out))
         return err_set(e, ERR_UNSUPPORTED, "data type %s (%d) is not supported", tensor_type_name(s->data_type),
                        (int)s->data_type);
-    }
-    *out = list_of(s);
     if (!s->has_raw_data || (s->raw_data.len == 0 && out->n > 0))
         return 0;
-    if (s->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__BOOL)
+    if (s->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__BOOL) {
         out->kind = AS_BYTE;
-    if (s->raw_data.len % sizes[out->kind] != 0)
-        return err_set(e, ERR_INVALID, "%zu bytes aren't a multiple of %zu", s->raw_data.len, sizes[out->kind]);
-    out->n = s->raw_data.len / sizes[out->kind];
+        out->size = 1;
+    }
+    if (out->kind == AS_HALF || out->kind == AS_BRAIN)
+        out->size = 2;
+    if (s->raw_data.len % out->size != 0)
+        return err_set(e, ERR_INVALID, "%zu bytes aren't a multiple of %zu", s->raw_data.len, out->size);
+    out->n = s->raw_data.len / out->size;
     out->p = s->raw_data.data;
     return 0;
 }
 
-/* raw_data has no alignment, so numbers are copied out one by one where they change their type. */
+static float of_bits(uint32_t bits)
+{
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+/* IEEE 754 binary16: 1 sign, 5 exponent (bias 15), 10 fraction. */
+static float of_half(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h >> 15) << 31, exponent = h >> 10 & 31, fraction = h & 1023;
+    if (exponent == 31)
+        return of_bits(sign | UINT32_C(255) << 23 | fraction << 13);
+    if (exponent > 0)
+        return of_bits(sign | (exponent + 127 - 15) << 23 | fraction << 13);
+    float tiny = (float)fraction * 0x1p-24f;
+    return sign ? -tiny : tiny;
+}
+
+static float read_float(const struct store *s, const uint8_t *p)
+{
+    double d;
+    float f;
+    uint16_t h;
+    switch (s->kind) {
+    case AS_DOUBLE:
+        memcpy(&d, p, sizeof d);
+        return (float)d;
+    case AS_HALF:
+        memcpy(&h, p, sizeof h);
+        return of_half(h);
+    case AS_BRAIN:
+        memcpy(&h, p, sizeof h);
+        return of_bits((uint32_t)h << 16);
+    default:
+        memcpy(&f, p, sizeof f);
+        return f;
+    }
+}
+
+static int64_t read_int(const struct store *s, const uint8_t *p)
+{
+    int64_t wide;
+    int32_t i;
+    switch (s->kind) {
+    case AS_INT64:
+        memcpy(&wide, p, sizeof wide);
+        return wide;
+    case AS_INT32:
+        memcpy(&i, p, sizeof i);
+        return i;
+    default:
+        return *p != 0;
+    }
+}
+
+/* raw_data has no alignment, so numbers are copied out one by one. */
 static void read_store(const struct store *s, struct tensor *t)
 {
     const uint8_t *p = s->p;
-    if (s->n == 0)
-        return;
-    if (s->kind == AS_FLOAT) {
-        memcpy(t->f, p, s->n * sizeof *t->f);
-        return;
-    }
-    if (s->kind == AS_INT64) {
-        memcpy(t->i, p, s->n * sizeof *t->i);
-        return;
-    }
-    for (size_t k = 0; k < s->n; k++) {
-        double d;
-        int32_t i;
-        if (s->kind == AS_DOUBLE) {
-            memcpy(&d, p + k * sizeof d, sizeof d);
-            t->f[k] = (float)d;
-        } else if (s->kind == AS_INT32) {
-            memcpy(&i, p + k * sizeof i, sizeof i);
-            t->i[k] = i;
-        } else {
-            t->i[k] = p[k] != 0;
-        }
-    }
+    for (size_t k = 0; k < s->n; k++, p += s->size)
+        if (s->as == TENSOR_FLOAT)
+            t->f[k] = read_float(s, p);
+        else
+            t->i[k] = read_int(s, p);
 }
 
 static struct tensor *decode(struct tensors *ts, const Onnx__TensorProto *src, struct err *e)
@@ -191,7 +238,7 @@ static struct tensor *decode(struct tensors *ts, const Onnx__TensorProto *src, s
     struct store s = {0};
     size_t n;
     if (src->n_external_data > 0 || src->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL) {
-        err_set(e, ERR_UNSUPPORTED, "its data lies in another file, which is not supported");
+        err_set(e, ERR_UNSUPPORTED, "its data lies in another file, which can't be opened from here");
         return NULL;
     }
     if (src->segment) {

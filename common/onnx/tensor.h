@@ -1,5 +1,5 @@
 /*
- * tensor - a constant of an ONNX graph: an initializer, or what shape arithmetic gives. Floats and doubles are held
+ * tensor - a constant of an ONNX graph: an initializer, or what shape arithmetic gives. Floats of all sizes are held
  * as float, integers and booleans as int64_t. An integer may stand for the batch size, which isn't known.
  */
 #ifndef COMMON_ONNX_TENSOR_H

@@ -19,7 +19,8 @@
 #define CLASSES 10 /* of an architecture */
 #define ABOUT                                                                                                      \
     "Layers, what may be cut together, and cost. A MAC is one multiply-add. Kernel: size, /stride, d dilation,\n"  \
-    "g groups. Group: which decision the output's channels follow (+: and others), or fixed.\n\n"                  \
+    "g groups. Group: which decision the output's channels follow (+: and others), or why they are all kept:\n"     \
+    "they are the input's or output's, an LRN looks at neighbours, a slice takes every n-th, nothing has weights.\n\n"                  \
     "Where no file is called NAME, it is an architecture, for images of 3x32x32 or CxHxW and 10 classes:\n%s."
 
 /* The group that most of the value's channels belong to, or -1; *mixed: they belong to more than one, or some to
@@ -36,6 +37,15 @@ static int group_of(const struct groups *gs, const struct graph *g, int node, bo
             best = k;
     }
     return best;
+}
+
+/* Why channels of the value stay whatever is decided; FIXED_NOT where none does. */
+static enum fixed_why why_fixed(const struct groups *gs, const struct graph *g, int node)
+{
+    enum fixed_why why = FIXED_NOT;
+    for (int c = 0; c < g->nodes[node].C && why == FIXED_NOT; c++)
+        why = gs->fixed[gs->classes[node][c]];
+    return why;
 }
 
 static void window_text(const struct node *d, char out[64])
@@ -87,7 +97,7 @@ static void print_layers(const struct graph *g, const struct groups *gs)
         table_cell(&t, "%s", cost.of[COST_FLOPS] ? term_count(s, (double)cost.of[COST_FLOPS]) : "");
         table_cell(&t, "%s", cost.of[COST_PARAMS] ? term_count(s, (double)cost.of[COST_PARAMS]) : "");
         if (k < 0)
-            table_cell(&t, "fixed");
+            table_cell(&t, "%s", fixed_why_text(why_fixed(gs, g, i)));
         else
             table_cell(&t, "%d%s", k, mixed ? "+" : "");
     }
@@ -149,6 +159,8 @@ static json_t *layer_json(const struct graph *g, const struct groups *gs, int i)
                           op_name(d->op), "shape", shape, "macs", (json_int_t)cost.of[COST_FLOPS], "params",
                           (json_int_t)cost.of[COST_PARAMS], "group", k < 0 ? json_null() : json_integer(k), "mixed",
                           (int)mixed);
+    enum fixed_why why = why_fixed(gs, g, i);
+    json_object_set_new(j, "kept", why == FIXED_NOT ? json_null() : json_string(fixed_why_text(why)));
     if (d->op == OP_CONV || d->op == OP_MAXPOOL || d->op == OP_AVGPOOL) {
         const struct window *w = d->op == OP_CONV ? &d->u.conv.win : &d->u.pool.win;
         json_object_set_new(j, "kernel", json_pack("[ii]", w->R, w->S));

@@ -31,7 +31,7 @@ static int find_model(const struct order *o, char **path, struct err *e)
     const char *name = o->spec.model;
     if (zoo_knows(name)) {
         char *folder = order_data_folder(o);
-        int rc = network_build(&o->spec, folder, path, e);
+        int rc = network_build(&o->spec, folder, o->images.index.n_classes, path, e);
         free(folder);
         return rc < 0 ? err_wrap(e, "model") : 0;
     }
@@ -50,6 +50,8 @@ static int read_order(struct order *o, const struct train *t, char **model, stru
     int rc = order_read(o, t->spec, &t->set, e);
     if (rc == 0 && !o->spec.training)
         rc = err_set(e, ERR_INVALID, "%s: there is no `train` in it, such as train: {epochs: 100}", t->spec);
+    if (rc == 0)
+        rc = order_look_at_data(o, e);
     if (rc == 0)
         rc = find_model(o, model, e);
     if (rc == 0)
@@ -91,19 +93,23 @@ static int give_work(const struct order *o, struct err *e)
 }
 
 /* The worker's program takes our place: its exit code is ours, and Ctrl-C reaches it. */
-static int become_worker(const struct train *t, const struct order *o, const char *model, struct err *e)
+static int become_worker(const struct train *t, const struct order *o, struct err *e)
 {
     char *argv[16], *program, *folder = order_data_folder(o), *threads = xasprintf("%ld", t->threads);
     char *data = xasprintf("%s%s%s", data_kind_name(o->spec.data), folder ? ":" : "", folder ? folder : "");
     int n = 0, rc = process_find("espalier-worker", &program, e);
     if (rc < 0)
         goto out;
-    const char *const words[] = {program, "train", "--model", model, "--data", data, "-o", t->out};
+    const char *const words[] = {program, "train", "--model", o->model.path, "--data", data, "-o", t->out};
     for (; n < (int)(sizeof(words) / sizeof(*words)); n++)
         argv[n] = (char *)words[n];
     if (o->finish_teacher.path) {
         argv[n++] = (char *)"--teacher";
         argv[n++] = o->finish_teacher.path;
+    }
+    if (o->spec.data == DATA_IMAGES) {
+        argv[n++] = (char *)"--index";
+        argv[n++] = o->data[0].path;
     }
     if (t->threads > 0) {
         argv[n++] = (char *)"--threads";
@@ -255,7 +261,7 @@ int verb_train(struct cli *c, int argc, char **argv, struct err *e)
     }
     rc = read_order(&o, &t, &model, e);
     if (rc == 0)
-        rc = t.job ? run_job(c, &t, &o, e) : become_worker(&t, &o, model, e);
+        rc = t.job ? run_job(c, &t, &o, e) : become_worker(&t, &o, e);
     free(model);
     order_release(&o);
     return rc;

@@ -22,8 +22,8 @@ enum feature {
     FEATURE_WIDTH,
     FEATURE_STRIDE,
     FEATURE_KERNEL,    /* k */
-    FEATURE_CONSUMERS, /* nodes with weights that read the group */
-    FEATURE_TIED,      /* passes through a residual add */
+    FEATURE_CONSUMERS, /* nodes with weights that read the group; fine: the layer's weights */
+    FEATURE_TIED,      /* passes through a residual add; fine: a grouped conv */
     FEATURE_CURVE_25,  /* sensitivity: error with a quarter, a half, three quarters kept */
     FEATURE_CURVE_50,
     FEATURE_CURVE_75,

@@ -123,8 +123,26 @@ int price_init(struct price *p, const struct graph *g, const struct groups *gs, 
     return 0;
 }
 
+int price_fine(struct price *p, const struct fine *f, const struct limits *l, enum cost_kind kind, struct err *e)
+{
+    struct cost dense;
+    fine_cost(f, NULL, &dense);
+    *p = (struct price){.n = l->n, .most = l->most, .dense = dense.of[kind]};
+    p->table = mem_alloc((size_t)l->n, (FINE_MOST + 1) * sizeof *p->table);
+    if (!p->table)
+        return err_set(e, ERR_NOMEM, "could not get memory for the costs of %d layers", l->n);
+    for (int i = 0; i < l->n; i++)
+        for (int k = 0; k <= FINE_MOST; k++) {
+            struct cost c;
+            fine_layer_cost(f, i, k, &c);
+            p->table[i * (FINE_MOST + 1) + k] = c.of[kind];
+        }
+    return 0;
+}
+
 void price_release(struct price *p)
 {
+    mem_free(p->table);
     mem_free(p->first);
     mem_free(p->second);
     toll_release(&p->toll);
@@ -194,7 +212,7 @@ void bill_set(struct bill *b, const int *keep)
     }
     for (int g = 0; g < p->n; g++) {
         b->keep[g] = p->most[g];
-        b->slope[g] = p->first[g];
+        b->slope[g] = p->first ? p->first[g] : 0;
     }
     b->cost = p->dense;
     for (int g = 0; g < p->n; g++)
@@ -205,6 +223,10 @@ int64_t bill_change(const struct bill *b, int group, int k)
 {
     if (b->price->timed)
         return change_timed(b, group, k);
+    if (b->price->table) {
+        const int64_t *of = b->price->table + group * (FINE_MOST + 1);
+        return of[k] - of[b->keep[group]];
+    }
     int64_t d = b->keep[group] - k; /* so many fewer */
     int64_t second = b->price->second[(size_t)group * (size_t)b->price->n + (size_t)group];
     return d * b->slope[group] + second * (d * (d - 1) / 2);
@@ -220,8 +242,8 @@ void bill_move(struct bill *b, int group, int k)
         return;
     }
     b->cost += bill_change(b, group, k);
-    const int64_t *second = b->price->second + (size_t)group * (size_t)b->price->n;
-    for (int h = 0; h < b->price->n; h++)
+    const int64_t *second = b->price->second ? b->price->second + (size_t)group * (size_t)b->price->n : NULL;
+    for (int h = 0; second && h < b->price->n; h++)
         b->slope[h] += second[h] * d;
     b->keep[group] = k;
 }

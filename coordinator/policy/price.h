@@ -9,6 +9,9 @@
  *
  * They are probed with cost_node, whose formula stays the only one.
  *
+ * Fine-grained decisions don't meet in any layer: there the cost is a sum over them of whatever fine.h says, kept as a
+ * table for each.
+ *
  * Latency is none: it comes from a table (toll.h), and a difference takes as long as there are nodes that the group
  * touches.
  */
@@ -16,6 +19,7 @@
 #define COORDINATOR_POLICY_PRICE_H
 
 #include "common/model/action.h"
+#include "common/model/fine.h"
 #include "coordinator/policy/toll.h"
 
 struct price {
@@ -24,7 +28,8 @@ struct price {
     int64_t dense;
     int64_t *first;  /* (n) */
     int64_t *second; /* (n,n) symmetric */
-    bool timed;      /* by the toll: there are neither of the two */
+    int64_t *table;  /* (n, FINE_MOST + 1): fine; then the two above are NULL */
+    bool timed;      /* latency, by the toll: there is none of the three */
     struct toll toll;
 };
 
@@ -32,6 +37,7 @@ struct price {
  * as graph and groups then are. */
 MUST_CHECK int price_init(struct price *p, const struct graph *g, const struct groups *gs, const struct limits *l,
                           enum cost_kind kind, const struct latency *table, struct err *e);
+MUST_CHECK int price_fine(struct price *p, const struct fine *f, const struct limits *l, enum cost_kind kind, struct err *e);
 void price_release(struct price *p);
 
 /* A vector with its running cost: a difference takes one multiplication, a move n of them. */
@@ -39,7 +45,7 @@ struct bill {
     const struct price *price; /* borrowed */
     int *keep;                 /* (n) */
     int64_t cost;
-    int64_t *slope; /* (n): what the next channel removed from the group adds to the cost, 0 or less */
+    int64_t *slope; /* (n): what the next channel removed from the group adds to the cost, 0 or less; fine: unused */
     int64_t *node;  /* timed: (nodes) what each takes; else NULL */
 };
 

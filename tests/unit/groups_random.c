@@ -46,13 +46,36 @@ static void pair_conv(struct naive *v, const struct graph *g, int i)
         }
 }
 
+static void pair_shuffle(struct naive *v, const struct graph *g, int i)
+{
+    const struct node *d = &g->nodes[i];
+    int x = d->in[0], groups = d->u.shuffle.groups, each = d->C / groups;
+    for (int c = 0; c < d->C; c++) {
+        pair(v, x, c, x, c % each);
+        pair(v, i, c % each * groups + c / each, x, c);
+    }
+}
+
+static void pair_shared(struct naive *v, const struct graph *g, int i)
+{
+    const struct node *d = &g->nodes[i], *first = &g->nodes[d->shares];
+    for (int k = 0; k < d->C; k++)
+        pair(v, i, k, d->shares, k);
+    for (int c = 0; c < g->nodes[d->in[0]].C; c++)
+        pair(v, d->in[0], c, first->in[0], c);
+}
+
 static void pair_node(struct naive *v, const struct graph *g, int i)
 {
     const struct node *d = &g->nodes[i];
     int at = 0;
     if (d->op == OP_CONV)
         pair_conv(v, g, i);
-    if (d->op == OP_INPUT || d->op == OP_CONV || d->op == OP_GEMM)
+    if (d->shares)
+        pair_shared(v, g, i);
+    if (d->op == OP_SHUFFLE)
+        pair_shuffle(v, g, i);
+    if (d->op == OP_SHUFFLE || d->op == OP_INPUT || d->op == OP_CONV || d->op == OP_GEMM)
         return;
     for (int j = 0; j < d->n_in; j++) {
         int x = d->in[j], C = g->nodes[x].C;
@@ -63,7 +86,7 @@ static void pair_node(struct naive *v, const struct graph *g, int i)
                 pair(v, i, d->u.pad.front + c, x, c);
             else if (d->op == OP_FLATTEN)
                 for (int p = 0; p < d->C / C; p++)
-                    pair(v, i, c * (d->C / C) + p, x, c);
+                    pair(v, i, d->u.flatten.last ? p * C + c : c * (d->C / C) + p, x, c);
             else if (d->op != OP_SLICE)
                 pair(v, i, c, x, c);
         at += C;
@@ -98,7 +121,7 @@ static bool naive_fixed(const struct naive *v, const struct graph *g, int label)
     bool weights = false;
     for (int i = 0; i < g->n; i++) {
         const struct node *d = &g->nodes[i];
-        if ((d->op == OP_INPUT || i == g->output) && times(v, g, label, i) > 0)
+        if ((d->op == OP_INPUT || d->op == OP_LRN || i == g->output) && times(v, g, label, i) > 0)
             return true;
         if (d->op == OP_SLICE && d->u.slice.c.step > 1)
             for (int c = d->u.slice.c.begin; c < d->u.slice.c.end; c++)
@@ -145,11 +168,23 @@ static struct span random_span(struct rng *r, int size, int step)
     return (struct span){begin, begin + 1 + among(r, size - begin), step};
 }
 
+/* Now and then a node whose weight to share; it needn't be alike. */
+static int earlier(struct rng *r, const struct graph *g, enum op op)
+{
+    for (int tries = 0; tries < 8 && among(r, 2) == 0; tries++) {
+        int k = among(r, g->n);
+        if (g->nodes[k].op == op && g->nodes[k].shares == 0)
+            return k;
+    }
+    return 0;
+}
+
 /* Tries to append something; what doesn't fit is refused, and that is fine. */
 static void grow(struct rng *r, struct graph *g)
 {
-    static const enum op ops[] = {OP_CONV, OP_CONV, OP_CONV,  OP_BN,    OP_RELU,    OP_ADD,  OP_ADD,   OP_ADD,
-                                  OP_PAD,  OP_PAD,  OP_SLICE, OP_SLICE, OP_FLATTEN, OP_GEMM, OP_CONCAT};
+    static const enum op ops[] = {OP_CONV, OP_CONV,  OP_CONV,  OP_BN,      OP_RELU, OP_ADD,    OP_ADD,    OP_ADD, OP_PAD,
+                                  OP_PAD,  OP_SLICE, OP_SLICE, OP_FLATTEN, OP_GEMM, OP_CONCAT, OP_SHUFFLE, OP_MUL, OP_UNFLATTEN,
+                                  OP_LRN};
     struct err e;
     int in[2] = {among(r, g->n)};
     const struct node *x = &g->nodes[in[0]];
@@ -157,7 +192,20 @@ static void grow(struct rng *r, struct graph *g)
     switch (d.op) {
     case OP_CONV:
         d = random_conv(r, g, in);
+        d.shares = earlier(r, g, OP_CONV);
         break;
+    case OP_SHUFFLE:
+        d.u.shuffle.groups = 2 + among(r, 2);
+        break;
+    case OP_FLATTEN:
+        d.u.flatten.last = among(r, 2);
+        break;
+    case OP_LRN:
+        if (among(r, 4) > 0)
+            return;
+        d.u.lrn.size = 3;
+        break;
+    case OP_MUL:
     case OP_ADD:
     case OP_CONCAT:
         in[1] = partner(r, g, in[0], d.op == OP_CONCAT);
@@ -173,6 +221,7 @@ static void grow(struct rng *r, struct graph *g)
         break;
     case OP_GEMM:
         d.C = 1 + among(r, 6);
+        d.shares = earlier(r, g, OP_GEMM);
         break;
     default:
         break;
@@ -260,7 +309,7 @@ static void check_parts(const struct graph *g, const struct groups *gs, const bo
 {
     const struct node *d = &g->nodes[i];
     int *const *classes = gs->classes;
-    if (d->op == OP_ADD)
+    if (d->op == OP_ADD || d->op == OP_MUL)
         for (int c = 0; c < d->C; c++)
             ck_assert(live[classes[d->in[0]][c]] == live[classes[d->in[1]][c]]);
     if (d->op != OP_CONV)

@@ -86,6 +86,7 @@ static void same_training(const struct training *a, const struct training *b)
     ck_assert_mem_eq(a->drop_at, b->drop_at, sizeof(a->drop_at));
     ck_assert(a->drop == b->drop && a->smoothing == b->smoothing);
     ck_assert(a->pad == b->pad && a->flip == b->flip && a->cutout == b->cutout);
+    ck_assert(a->scale[0] == b->scale[0] && a->scale[1] == b->scale[1]);
     ck_assert(a->distill.kind == b->distill.kind && a->distill.weight == b->distill.weight);
     ck_assert(a->distill.temperature == b->distill.temperature);
     ck_assert(a->distill.alpha == b->distill.alpha && a->distill.beta == b->distill.beta);
@@ -249,6 +250,29 @@ START_TEST(there_and_back)
 }
 END_TEST
 
+START_TEST(work_on_images)
+{
+    struct message was = make_work(), is;
+    struct recipe *r = &was.u.work.recipe;
+    struct buf b = {0};
+    struct err e;
+    r->data = DATA_IMAGES;
+    r->finetune.pad = r->finish.pad = 0;
+    r->finetune.scale[0] = 0.25;
+    r->finetune.scale[1] = r->finish.scale[0] = r->finish.scale[1] = 1;
+    r->resize = 256;
+    r->offset = 1;
+    message_encode(&was, &b);
+    ck_assert_int_eq(message_decode(b.p, b.n, &is, &e), 0);
+    const struct recipe *got = &is.u.work.recipe;
+    ck_assert(got->data == DATA_IMAGES && got->resize == 256 && got->offset == 1);
+    same_training(&got->finetune, &r->finetune);
+    same_training(&got->finish, &r->finish);
+    message_release(&is);
+    buf_release(&b);
+}
+END_TEST
+
 START_TEST(work_keeps_every_field)
 {
     struct message was = make_work(), is;
@@ -389,14 +413,18 @@ static void assemble(const char *s, struct buf *b)
 #define BIG   "cb 40 8f 48 00 00 00 00 00" /* 1001 */
 #define MINUS "cb bf f0 00 00 00 00 00 00"
 #define WORK  "9a 09 " TASK " "
-#define HEAD  "9e 01 " HASH " 00 "
+#define HEAD  "dc 00 11 01 " HASH " 00 "
 #define TRAINING                                                                                                   \
-    "dc 00 11 00 00 01 " ONE " " ZERO " c3 " ZERO " c2 00 " ZERO " 90 " ZERO " " ZERO " 00 c3 00 " DISTILL
+    "dc 00 13 00 00 01 " ONE " " ZERO " c3 " ZERO " c2 00 " ZERO " 90 " ZERO " " ZERO " 00 c3 00 " DISTILL " " ZERO " " ZERO
+#define RESCALED                                                                                                   \
+    "dc 00 13 00 00 01 " ONE " " ZERO " c3 " ZERO " c2 00 " ZERO " 90 " ZERO " " ZERO " 00 c3 00 " DISTILL " " ONE " " ONE
+#define PADDED                                                                                                     \
+    "dc 00 13 00 00 01 " ONE " " ZERO " c3 " ZERO " c2 00 " ZERO " 90 " ZERO " " ZERO " 01 c3 00 " DISTILL " " ZERO " " ZERO
 #define DISTILL "96 00 " ONE " " ONE " " ONE " " ONE " c0"
-#define AFTER   " 00 " TRAINING " " TRAINING
+#define AFTER   " 00 " TRAINING " " TRAINING " 00 00"
 #define ABOUT   "97 a0 a0 " NONE " 00 00 00 00"
 #define END     " " ABOUT " " ONE " 00 c0 00"
-#define TAIL    " 90 90 01 01 00 c3 c3" AFTER " c0 91 05" END
+#define TAIL    " 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05" END
 
 static const struct {
     const char *frame, *line;
@@ -498,8 +526,8 @@ static const struct {
     {"95 0b " HASH " 00 05 a1 'x'", "CHUNK.bytes: text where bytes belongs"},
     {"94 07 01 00 05", "WELCOME.beat_ms: 0, at least 1"},
     {"94 07 01 05 05", "WELCOME: lease_ms 5 isn't above beat_ms 5"},
-    {WORK "9d 01 " HASH " 00" TAIL, "WORK.recipe: 13 fields, not 14"},
-    {WORK "9e 01 " HASH " 04 90" TAIL, "WORK.recipe.data: 4, at most 3"},
+    {WORK "dc 00 10 01 " HASH " 00" TAIL, "WORK.recipe: 16 fields, not 17"},
+    {WORK "dc 00 11 01 " HASH " 05 90" TAIL, "WORK.recipe.data: 5, at most 4"},
     {WORK HEAD "91 93 a3 'a/b' " HASH " 01" TAIL,
      "WORK.recipe.files[0].file: name \"a/b\" isn't a plain file name"},
     {WORK HEAD "91 93 a2 '..' " HASH " 01" TAIL, "WORK.recipe.files[0].file: name \"..\" isn't a plain file name"},
@@ -508,35 +536,45 @@ static const struct {
     {WORK HEAD "91 93 a3 'a' 00 'b' " HASH " 01" TAIL,
      "WORK.recipe.files[0].file.name: byte 0x00 in a text is a control character or no UTF-8"},
     {WORK HEAD "99 90 90 90 90 90 90 90 90 90" TAIL, "WORK.recipe.files: 9 elements, at most 8"},
-    {WORK HEAD "90 91 " ONE " 90 01 01 00 c3 c3" AFTER " c0 91 05" END, "WORK.recipe: 1 numbers in mean, 0 in std"},
-    {WORK HEAD "90 91 " ONE " 91 " ZERO " 01 01 00 c3 c3" AFTER " c0 91 05" END, "WORK.recipe: std 0"},
-    {WORK HEAD "90 91 " NAN64 " 91 " ONE " 01 01 00 c3 c3" AFTER " c0 91 05" END,
+    {WORK HEAD "90 91 " ONE " 90 01 01 00 00 c3 c3" AFTER " c0 91 05" END, "WORK.recipe: 1 numbers in mean, 0 in std"},
+    {WORK HEAD "90 91 " ONE " 91 " ZERO " 01 01 00 00 c3 c3" AFTER " c0 91 05" END, "WORK.recipe: std 0"},
+    {WORK HEAD "90 91 " NAN64 " 91 " ONE " 01 01 00 00 c3 c3" AFTER " c0 91 05" END,
      "WORK.recipe.mean[0]: nan isn't a number that can be used"},
-    {WORK HEAD "90 90 90 01 01 02 c3 c3" AFTER " c0 91 05" END, "WORK.recipe.select: 2, at most 1"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3 02 " TRAINING " " TRAINING " c0 91 05" END,
+    {WORK HEAD "90 90 90 01 01 02 00 c3 c3" AFTER " c0 91 05" END, "WORK.recipe.cut: 2, at most 1"},
+    {WORK HEAD "90 90 90 01 01 01 00 c3 c3" AFTER " c0 91 05" END, "WORK.recipe: reconstruction of single weights"},
+    {WORK HEAD "90 90 90 01 01 00 02 c3 c3" AFTER " c0 91 05" END, "WORK.recipe.select: 2, at most 1"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3 02 " TRAINING " " TRAINING " 00 00 c0 91 05" END,
      "WORK.recipe.precision: 2, at most 1"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3 00 90 " TRAINING " c0 91 05" END, "WORK.recipe.finetune: 0 fields, not 17"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3 00 " TRAINING " c0 c0 91 05" END,
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3 00 90 " TRAINING " 00 00 c0 91 05" END, "WORK.recipe.finetune: 0 fields, not 19"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3 00 " TRAINING " c0 00 00 c0 91 05" END,
      "WORK.recipe.finish: nil where an array belongs"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 00" END, "WORK.keep[0]: 0, at least 1"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 90" END, "WORK: 0 groups to keep for a task of kind evaluate"},
-    {"9a 09 94 00 01 ff 01 " HEAD "90 90 90 01 01 00 c3 c3" AFTER " " HASH " 90" END,
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3 00 " TRAINING " " TRAINING " cd 10 01 00 c0 91 05" END,
+     "WORK.recipe.resize: 4097, at most 4096"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3 00 " TRAINING " " TRAINING " 00 ff c0 91 05" END,
+     "WORK.recipe.offset: -1, at least 0"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3 00 " TRAINING " " RESCALED " 00 00 c0 91 05" END,
+     "WORK.recipe: scale is about images, not about cifar10"},
+    {WORK "dc 00 11 01 " HASH " 04 90 90 90 01 01 00 00 c3 c3 00 " PADDED " " TRAINING " 00 00 c0 91 05" END,
+     "WORK.recipe: images aren't padded"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 00" END, "WORK.keep[0]: 0, at least 1"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 90" END, "WORK: 0 groups to keep for a task of kind evaluate"},
+    {"9a 09 94 00 01 ff 01 " HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " " HASH " 90" END,
      "WORK: a profile for a task of kind profile"},
-    {"9a 09 94 04 01 ff 01 " HEAD "90 90 90 01 01 00 c3 c3" AFTER " " HASH " 90" END,
+    {"9a 09 94 04 01 ff 01 " HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " " HASH " 90" END,
      "WORK: a profile for a task of kind train"},
-    {"9a 09 94 04 01 ff 01 " HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05" END,
+    {"9a 09 94 04 01 ff 01 " HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05" END,
      "WORK: 1 groups to keep for a task of kind train"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 " ABOUT " " TWO " 00 c0 00", "WORK.lr_scale: 2, at most 1"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 " ABOUT " " MINUS " 00 c0 00", "WORK.lr_scale: -1, at least 0"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " cd 27 11 c0 00",
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " TWO " 00 c0 00", "WORK.lr_scale: 2, at most 1"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " MINUS " 00 c0 00", "WORK.lr_scale: -1, at least 0"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " cd 27 11 c0 00",
      "WORK.resume_epoch: 10001, at most 10000"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 00 " HASH " 00", "WORK: a checkpoint of epoch 0"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 03 c0 00", "WORK: no checkpoint of epoch 3"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 03 " HASH " 00",
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 00 " HASH " 00", "WORK: a checkpoint of epoch 0"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 03 c0 00", "WORK: no checkpoint of epoch 3"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 03 " HASH " 00",
      "WORK: a checkpoint for a task of kind evaluate"},
-    {WORK HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 00 c0 01", "WORK: batch 1 for a task of kind evaluate"},
-    {"9a 09 94 06 01 05 01 " HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05" END, "WORK: batch 0 for a task of kind time"},
-    {"9a 09 94 06 01 05 01 " HEAD "90 90 90 01 01 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 00 c0 cd 10 01",
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 00 c0 01", "WORK: batch 1 for a task of kind evaluate"},
+    {"9a 09 94 06 01 05 01 " HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05" END, "WORK: batch 0 for a task of kind time"},
+    {"9a 09 94 06 01 05 01 " HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 00 c0 cd 10 01",
      "WORK.batch: 4097, at most 4096"},
     {"98 10 " TASK " 01 " HASH " " ONE " " ONE " " ONE " " ONE,
      "CHECKPOINT: a checkpoint of a task of kind evaluate"},
@@ -574,7 +612,7 @@ END_TEST
 /* A work's training with one field changed; those of `distill` count on from 16. */
 static const char *const training_fields[] = {
     "01", "00", "01", ONE,  ZERO, "c3", ZERO, "c2", "00", ZERO, "90",
-    ZERO, ZERO, "00", "c3", "00", "00", ONE,  ONE,  ONE,  ONE,  "c0",
+    ZERO, ZERO, "00", "c3", "00", "00", ONE,  ONE,  ONE,  ONE,  "c0", ZERO, ZERO,
 };
 enum { FIELDS = sizeof(training_fields) / sizeof(training_fields[0]), DISTILL_AT = 16 };
 
@@ -614,18 +652,22 @@ static const struct {
     {19, BIG, ".distill.alpha: 1001, at most 1000"},
     {20, MINUS, ".distill.beta: -1, at least 0"},
     {21, "c4 01 00", ".distill.teacher: hash of 1 bytes, not 32"},
+    {22, MINUS, ".scale_least: -1, at least 0"},
+    {22, ONE, ".scale_most: 0, at least 1"},
+    {23, TWO, ".scale_most: 2, at most 1"},
+    {23, ONE, ": scale 0 to 1"},
 };
 
 static int decode_training(int field, const char *bytes, struct message *m, struct err *e)
 {
     struct buf b = {0};
-    assemble(WORK HEAD "90 90 90 01 01 00 c3 c3 00 dc 00 11", &b);
+    assemble(WORK HEAD "90 90 90 01 01 00 00 c3 c3 00 dc 00 13", &b);
     for (int i = 0; i < FIELDS; i++) {
         if (i == DISTILL_AT)
             assemble("96", &b);
         assemble(i == field ? bytes : training_fields[i], &b);
     }
-    assemble(TRAINING " c0 91 05" END, &b);
+    assemble(TRAINING " 00 00 c0 91 05" END, &b);
     int rc = message_decode(b.p, b.n, m, e);
     buf_release(&b);
     return rc;
@@ -655,7 +697,7 @@ START_TEST(sizes_have_limits)
     big[0] = 0xdd, big[1] = (uint8_t)(n >> 24), big[2] = (uint8_t)(n >> 16), big[3] = (uint8_t)(n >> 8),
     big[4] = (uint8_t)n;
     ck_assert_int_eq(message_decode(big, 5 + n, &m, &e), ERR_INVALID);
-    ck_assert_str_eq(e.text, "more than 135424 elements");
+    ck_assert_str_eq(e.text, "more than 266496 elements");
     free(big);
 }
 END_TEST
@@ -707,6 +749,7 @@ int main(void)
     tcase_set_timeout(refused, 20);
     tcase_add_loop_test(good, there_and_back, 0, MSG_TYPES);
     tcase_add_test(good, work_keeps_every_field);
+    tcase_add_test(good, work_on_images);
     tcase_add_test(good, work_to_train);
     tcase_add_test(good, measurements_keep_every_field);
     tcase_add_test(good, texts_are_cleaned_when_packed);

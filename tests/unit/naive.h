@@ -20,6 +20,7 @@ struct naive {
     int N;
     enum engine_mode mode;
     bool rough;           /* values are rounded to bf16 */
+    bool *const *dead;    /* (nodes)(C) channels whose values count as zero, or NULL */
     double **value;       /* (nodes)(N,C,H,W) */
     double **mean, **var; /* (nodes)(C) of BN nodes: BATCH mode's statistics */
 };
@@ -267,15 +268,16 @@ static inline void naive_node(struct naive *t, int id)
         for (int c = 0; c < y->C; c++)
             for (int h = 0; h < y->H; h++)
                 for (int w = 0; w < y->W; w++)
-                    *naive_at(t->value[id], y, i, c, h, w) = naive_store(t, naive_element(t, id, i, c, h, w));
+                    *naive_at(t->value[id], y, i, c, h, w) =
+                        t->dead && t->dead[id][c] ? 0 : naive_store(t, naive_element(t, id, i, c, h, w));
 }
 
-/* As naive_run, rounded on the way like a bf16 engine's values: says how much rounding can do to this net. */
-static inline void naive_run_as(struct naive *t, const struct graph *g, const struct weights *w, int N,
-                                enum engine_mode mode, bool rough, const float *x)
+/* What `t` says, over the images x. */
+static inline void naive_run_this(struct naive *t, const float *x)
 {
+    const struct graph *g = t->g;
     size_t n = (size_t)g->n;
-    *t = (struct naive){.g = g, .w = w, .N = N, .mode = mode, .rough = rough};
+    int N = t->N;
     t->value = xcalloc(n, sizeof *t->value);
     t->mean = xcalloc(n, sizeof *t->mean);
     t->var = xcalloc(n, sizeof *t->var);
@@ -289,6 +291,14 @@ static inline void naive_run_as(struct naive *t, const struct graph *g, const st
         if (id > 0)
             naive_node(t, id);
     }
+}
+
+/* As naive_run, rounded on the way like a bf16 engine's values: says how much rounding can do to this net. */
+static inline void naive_run_as(struct naive *t, const struct graph *g, const struct weights *w, int N,
+                                enum engine_mode mode, bool rough, const float *x)
+{
+    *t = (struct naive){.g = g, .w = w, .N = N, .mode = mode, .rough = rough};
+    naive_run_this(t, x);
 }
 
 /* Every node's value for the images x (N,C,H,W). */

@@ -44,6 +44,13 @@ static void check_round_trip(const char *text)
 
 #define IMAGE "input x 3,8,6\noutput y\n"
 #define FLAT  "input x 5\noutput y\n"
+#define SHUFFLE                                                                                                    \
+    "input x 6,8,5\noutput y\nints s 0,2,3,8,5\nints q 0,6,8,5\nReshape a x,s -> s2\n"                             \
+    "Transpose _ s2 -> t perm=0,2,1,3,4\n"
+#define FLAT_SHUFFLE                                                                                               \
+    "input x 6\noutput y\nints s 0,2,3\nints q 0,6\nReshape a x,s -> s2\nTranspose _ s2 -> t perm=0,2,1\n"         \
+    "Reshape b t,q -> y"
+#define LAST_INPUT "input x 8,6,3\noutput y\n"
 
 /* Each operator, with every number of it away from its default. */
 START_TEST(operators)
@@ -73,6 +80,28 @@ START_TEST(operators)
         FLAT "Softmax n x -> y",
         IMAGE "GlobalAveragePool g x -> g\nSoftmax _ g -> y axis=1",
         IMAGE "floats c scalar 2\nMul n x,c -> y",
+        IMAGE "Relu r x -> r\nMul n r,x -> y",
+        IMAGE "GlobalAveragePool g x -> g\nMul n g,x -> y",
+        IMAGE "Sigmoid n x -> y",
+        IMAGE "Tanh n x -> y",
+        IMAGE "HardSigmoid n x -> y alpha=0.3 beta=0.4",
+        "opset 14\n" IMAGE "HardSwish n x -> y",
+        IMAGE "LeakyRelu n x -> y alpha=0.3",
+        IMAGE "Elu n x -> y alpha=0.3",
+        IMAGE "floats s 3,1,1\nPRelu n x,s -> y",
+        FLAT "floats s 5\nPRelu n x,s -> y",
+        IMAGE "LRN n x -> y size=2 alpha=0.3 beta=0.6 bias=1.5",
+        SHUFFLE "Reshape b t,q -> y",
+        FLAT_SHUFFLE,
+        SHUFFLE "Reshape b t,q -> z\nRelu r z -> y",
+        FLAT "ints t 0,5,1,1\nReshape n x,t -> y",
+        LAST_INPUT "Transpose t x -> t perm=0,3,1,2\nRelu n t -> y",
+        IMAGE "Transpose t x -> t perm=0,2,3,1\nFlatten n t -> y",
+        IMAGE "ints p 1,2\nSplit n x,p -> a,b axis=1\nRelu m b -> y",
+        IMAGE "ints p 1,2\nSplit n x,p -> a,b axis=1\nConcat m b,a -> y axis=1",
+        IMAGE "floats w 3,3,1,1\nfloats b 3\nConv n x,w,b -> c\nConv m c,w,b -> y",
+        FLAT "floats w 5,5\nfloats b 5\nGemm n x,w,b -> c\nGemm m c,w -> y",
+        IMAGE "AveragePool n x -> y kernel_shape=3,3 strides=2,2 ceil_mode=1 count_include_pad=1",
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         check_round_trip(rows[i]);
