@@ -25,7 +25,7 @@ ALL_LDFLAGS := $(SANF) $(LDFLAGS)
 
 LIBS_COMMON := -lprotobuf-c -lsodium -lm -lpthread
 LIBS_PROTO  := -lmsgpackc
-LIBS_WORKER := -ldnnl -lopenblas -lgomp -lczmq -lzmq
+LIBS_WORKER := -ldnnl -lopenblas -lgomp -lczmq -lzmq -ljpeg -lpng
 LIBS_COORD  := -lopenblas -lczmq -lzmq -lpq -lmicrohttpd -ljansson
 LIBS_CLI    := -lcurl -lcyaml -lyaml -ljansson
 

@@ -66,7 +66,7 @@ static int take_recipe(const struct search_row *s, struct recipe *to, char name[
     if (rc < 0)
         return rc;
     *to = s->recipe;
-    search_take_training(&spec, to);
+    search_complete(&spec, to);
     memcpy(name, spec.name, sizeof(spec.name));
     spec_release(&spec);
     return 0;

@@ -25,53 +25,71 @@ static int load_graph(struct search *s, const void *onnx, size_t n, struct err *
     return 0;
 }
 
-static int find_groups(struct search *s, struct err *e)
+static int check_decisions(const struct search *s, struct err *e)
 {
+    if (s->limits.n == 0)
+        return err_set(e, ERR_INVALID, "model has nothing that can be cut");
+    if (s->limits.n > PROTO_MAX_GROUPS)
+        return err_set(e, ERR_LIMIT, "model has %d groups, more than %d", s->limits.n, PROTO_MAX_GROUPS);
+    return 0;
+}
+
+/* What is decided on. */
+static int find_decisions(struct search *s, struct err *e)
+{
+    if (s->spec.cut == CUT_FINE) {
+        fine_find(&s->fine, &s->graph);
+        fine_limits(&s->fine, s->spec.keep_min, &s->limits);
+        return check_decisions(s, e);
+    }
     int rc = groups_find(&s->graph, &s->groups, e);
     if (rc < 0)
         return rc;
-    if (s->groups.n == 0)
-        return err_set(e, ERR_INVALID, "model has nothing that can be cut");
-    if (s->groups.n > PROTO_MAX_GROUPS)
-        return err_set(e, ERR_LIMIT, "model has %d groups, more than %d", s->groups.n, PROTO_MAX_GROUPS);
-    limits_new(&s->limits, &s->groups, s->spec.keep_min, s->spec.round_to, s->spec.inner_only);
-    return 0;
+    limits_new(&s->limits, &s->groups, s->spec.keep_min, s->spec.round_auto ? 1 : s->spec.round_to,
+               s->spec.inner_only);
+    return check_decisions(s, e);
 }
 
 /* Room for the curves, all zero until there is a profile. */
 static int make_curves(struct search *s, struct err *e)
 {
     size_t points = 0;
-    for (int g = 0; g < s->groups.n; g++)
-        points += (size_t)s->groups.of[g].n + 1;
+    for (int g = 0; g < s->limits.n; g++)
+        points += (size_t)s->limits.most[g] + 1;
     if (points > PROTO_MAX_CURVE)
         return err_set(e, ERR_LIMIT, "model has %zu points on its sensitivity curves, more than %d", points,
                        PROTO_MAX_CURVE);
     s->points = mem_zalloc(points, sizeof(*s->points));
-    s->curve = mem_zalloc((size_t)s->groups.n, sizeof(*s->curve));
+    s->curve = mem_zalloc((size_t)s->limits.n, sizeof(*s->curve));
     if (!s->points || !s->curve)
         return err_set(e, ERR_NOMEM, "no memory for %zu points of sensitivity curves", points);
     float *p = s->points;
-    for (int g = 0; g < s->groups.n; g++) {
+    for (int g = 0; g < s->limits.n; g++) {
         s->curve[g] = p;
-        p += s->groups.of[g].n + 1;
+        p += s->limits.most[g] + 1;
     }
     return 0;
 }
 
-static void make_setting(struct search *s)
+static void set_budgets(struct search *s)
 {
     const struct spec *spec = &s->spec;
-    cost_of(&s->graph, &s->groups, NULL, &s->dense_cost);
+    setting_cost(&s->setting, NULL, &s->dense_cost);
     for (int i = 0; i < spec->n_budgets; i++) {
         struct budget *b = &s->budgets[i];
         b->kind = spec->budgets[i].kind;
         b->frac = spec->budgets[i].frac;
         b->most = (int64_t)floor(b->frac * (double)s->dense_cost.of[b->kind]);
     }
+}
+
+static void make_setting(struct search *s)
+{
+    const struct spec *spec = &s->spec;
     s->setting = (struct setting){
         .graph = &s->graph,
-        .groups = &s->groups,
+        .groups = spec->cut == CUT_FINE ? NULL : &s->groups,
+        .fine = spec->cut == CUT_FINE ? &s->fine : NULL,
         .limits = &s->limits,
         .curve = s->curve,
         .budgets = s->budgets,
@@ -84,20 +102,40 @@ static void make_setting(struct search *s)
         .start = spec->start,
         .reward = spec->objective,
     };
+    set_budgets(s);
+}
+
+/* Can the budgets be met? What one of latency comes to is known when there is a table. */
+static int try_budgets(const struct search *s, struct err *e)
+{
+    struct budget known[SPEC_MAX_BUDGETS];
+    struct setting setting = s->setting;
+    struct policy *trial = NULL;
+    setting.budgets = known;
+    setting.n_budgets = 0;
+    for (int i = 0; i < s->spec.n_budgets; i++)
+        if (s->budgets[i].kind != COST_LATENCY)
+            known[setting.n_budgets++] = s->budgets[i];
+    if (setting.n_budgets == 0)
+        return 0;
+    int rc = policy_new(&trial, &setting, e);
+    if (rc == 0)
+        policy_free(trial);
+    return rc;
 }
 
 static int prepare_search(struct search *s, struct err *e)
 {
-    struct policy *trial = NULL;
     int rc;
-    if ((rc = find_groups(s, e)) < 0 || (rc = make_curves(s, e)) < 0)
+    if ((rc = find_decisions(s, e)) < 0 || (rc = make_curves(s, e)) < 0)
         return rc;
     make_setting(s);
-    if ((rc = policy_new(&trial, &s->setting, e)) < 0) /* can the budgets be met? */
+    if ((rc = try_budgets(s, e)) < 0)
         return rc;
-    policy_free(trial);
+    s->wants_table = spec_wants_table(&s->spec);
     s->candidates = xcalloc((size_t)s->spec.episodes, sizeof(*s->candidates));
     task_init(&s->profiling, TASK_PROFILE, 0, -1, &s->lists);
+    task_init(&s->measuring, TASK_MEASURE, 0, -1, &s->lists);
     return 0;
 }
 
@@ -128,10 +166,13 @@ static void take_training(struct training *to, const struct training *from)
     to->distill.teacher = teacher;
 }
 
-void search_take_training(const struct spec *spec, struct recipe *r)
+void search_complete(const struct spec *spec, struct recipe *r)
 {
+    r->cut = spec->cut;
     take_training(&r->finetune, &spec->finetune);
     take_training(&r->finish, &spec->finish);
+    r->resize = spec->resize;
+    r->offset = spec->offset;
 }
 
 int search_new(struct search **out, const char *yaml, size_t n_yaml, const struct recipe *recipe, const void *onnx,
@@ -145,7 +186,7 @@ int search_new(struct search **out, const char *yaml, size_t n_yaml, const struc
         return rc;
     }
     s->recipe = *recipe;
-    search_take_training(&s->spec, &s->recipe);
+    search_complete(&s->spec, &s->recipe);
     if ((rc = load_graph(s, onnx, n_onnx, e)) == 0)
         rc = s->spec.training ? prepare_training(s, e) : prepare_search(s, e);
     if (rc < 0) {
@@ -185,7 +226,9 @@ void search_free(struct search *s)
     mem_free(s->points);
     mem_free(s->curve);
     limits_release(&s->limits);
+    latency_release(&s->table);
     groups_release(&s->groups);
+    fine_release(&s->fine);
     graph_release(&s->graph);
     spec_release(&s->spec);
     free(s);
@@ -195,6 +238,7 @@ void search_set_id(struct search *s, int64_t id)
 {
     s->id = id;
     s->profiling.id.search = id;
+    s->measuring.id.search = id;
     s->training.id.search = id;
 }
 
@@ -202,14 +246,22 @@ int search_check_profile(const struct search *s, const struct msg_result *r, str
 {
     if (!r->has_blob)
         return err_set(e, ERR_INVALID, "profile without its file");
-    if (r->n_groups != (uint32_t)s->groups.n)
+    if (r->n_groups != (uint32_t)s->limits.n)
         return err_set(e, ERR_INVALID, "profile has %" PRIu32 " groups, the model has %d", r->n_groups,
-                       s->groups.n);
-    for (int g = 0; g < s->groups.n; g++)
-        if (r->n_curve[g] != (uint32_t)s->groups.of[g].n + 1)
+                       s->limits.n);
+    for (int g = 0; g < s->limits.n; g++)
+        if (r->n_curve[g] != (uint32_t)s->limits.most[g] + 1)
             return err_set(e, ERR_INVALID, "profile's curve of group %d has %" PRIu32 " points, not %d", g,
-                           r->n_curve[g], s->groups.of[g].n + 1);
+                           r->n_curve[g], s->limits.most[g] + 1);
     return 0;
+}
+
+/* Once all that it looks at is there. */
+static int make_policy(struct search *s, struct err *e)
+{
+    if (!s->has_profile || (s->wants_table && !s->has_table))
+        return 0;
+    return policy_new(&s->policy, &s->setting, e);
 }
 
 int search_set_profile(struct search *s, const struct msg_result *r, struct err *e)
@@ -218,7 +270,31 @@ int search_set_profile(struct search *s, const struct msg_result *r, struct err 
     s->profile = r->blob;
     s->dense = r->reward;
     s->has_profile = true;
-    return policy_new(&s->policy, &s->setting, e);
+    return make_policy(s, e);
+}
+
+int search_check_table(const struct search *s, const void *bytes, size_t n, struct err *e)
+{
+    struct latency t;
+    int rc = latency_decode(bytes, n, &t, e);
+    if (rc < 0)
+        return rc;
+    rc = latency_check(&t, &s->graph, e);
+    latency_release(&t);
+    return rc;
+}
+
+int search_set_table(struct search *s, const void *bytes, size_t n, struct err *e)
+{
+    int rc = latency_decode(bytes, n, &s->table, e);
+    if (rc < 0)
+        return rc;
+    s->has_table = true;
+    s->setting.latency = &s->table;
+    set_budgets(s);
+    for (int g = 0; s->spec.round_auto && g < s->groups.n; g++)
+        limits_round_to(&s->limits, g, s->spec.keep_min, latency_round(&s->table, &s->graph, &s->groups, g));
+    return make_policy(s, e);
 }
 
 int search_take_candidate(struct search *s, const struct candidate_row *r, int64_t lease_ns, struct err *e)
@@ -226,7 +302,7 @@ int search_take_candidate(struct search *s, const struct candidate_row *r, int64
     if (r->episode != s->proposed || r->episode >= s->spec.episodes)
         return err_set(e, ERR_INVALID, "episode %d is on record where %d of %d should be", r->episode, s->proposed,
                        s->spec.episodes);
-    if (r->n_keep != (uint32_t)s->groups.n || !limits_legal(&s->limits, r->keep) || r->budget < 0 ||
+    if (r->n_keep != (uint32_t)s->limits.n || !limits_legal(&s->limits, r->keep) || r->budget < 0 ||
         r->budget >= s->spec.n_budgets)
         return err_set(e, ERR_INVALID, "episode %d on record doesn't fit the model", r->episode);
     struct candidate *c = candidate_from_row(r, &s->lists, lease_ns);
@@ -309,11 +385,11 @@ int search_propose(struct search *s, struct candidate **out, struct err *e)
 {
     int episode = s->proposed, b = episode % s->spec.n_budgets, rc = 0;
     const struct budget *budget = &s->budgets[b];
-    int *keep = xcalloc((size_t)s->groups.n, sizeof(*keep));
+    int *keep = xcalloc((size_t)s->limits.n, sizeof(*keep));
     learn(s, needed(s, episode));
     policy_propose(s->policy, episode, keep);
     struct cost cost;
-    cost_of(&s->graph, &s->groups, keep, &cost);
+    setting_cost(&s->setting, keep, &cost);
     if (!limits_legal(&s->limits, keep))
         rc = err_set(e, ERR_STATE, "policy %s proposed illegal numbers for episode %d", policy_name(s->spec.policy),
                      episode);
@@ -322,7 +398,7 @@ int search_propose(struct search *s, struct candidate **out, struct err *e)
                      policy_name(s->spec.policy), cost.of[budget->kind], cost_name(budget->kind), episode,
                      budget->most);
     else {
-        *out = candidate_new(s->id, episode, b, keep, s->groups.n, &cost, &s->lists);
+        *out = candidate_new(s->id, episode, b, keep, s->limits.n, &cost, &s->lists);
         s->candidates[s->proposed++] = *out;
     }
     free(keep);
@@ -355,6 +431,8 @@ struct task *search_task(struct search *s, const struct task_id *id)
 {
     if (id->kind == TASK_PROFILE)
         return s->spec.training ? NULL : &s->profiling;
+    if (id->kind == TASK_MEASURE)
+        return s->wants_table ? &s->measuring : NULL;
     if (id->kind == TASK_TRAIN)
         return s->spec.training ? &s->training : NULL;
     if (id->episode < 0 || id->episode >= s->proposed)
@@ -362,6 +440,8 @@ struct task *search_task(struct search *s, const struct task_id *id)
     struct candidate *c = s->candidates[id->episode];
     if (id->kind == TASK_EVALUATE)
         return &c->evaluate;
+    if (id->kind == TASK_TIME)
+        return c->timed ? &c->timing : NULL;
     return id->kind == TASK_FINAL && c->finalist ? &c->final : NULL;
 }
 

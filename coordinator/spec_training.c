@@ -107,6 +107,24 @@ static int take_schedule(const char *section, const struct training_tree *s, str
     return rc;
 }
 
+/* [0, 0] takes a default back. */
+static int take_scale(const char *section, const struct text_list *l, struct training *t, struct err *e)
+{
+    char key[KEY];
+    int rc = 0;
+    if (l->n == 0)
+        return 0;
+    if (l->n != 2)
+        return err_set(e, ERR_INVALID, "spec: %s.augment.scale has %u numbers: must be least and most, such as [0.08, 1]",
+                       section, l->n);
+    for (int i = 0; rc == 0 && i < 2; i++)
+        rc = spec_take_range(key_of(key, section, "augment.scale"), l->of[i], 0, 1, &t->scale[i], e);
+    if (rc == 0 && (t->scale[0] > t->scale[1] || (t->scale[0] == 0 && t->scale[1] > 0)))
+        rc = err_set(e, ERR_INVALID, "spec: %s.augment.scale [%s, %s]: must ascend and be over 0, or [0, 0] for none",
+                     section, l->of[0], l->of[1]);
+    return rc;
+}
+
 /* The section alone asks for distillation; {kind: none} takes that back, for a value over the spec's own. */
 static int take_distill(const char *section, const struct distill_tree *d, struct training *t, char **teacher,
                         struct err *e)
@@ -142,6 +160,8 @@ int spec_take_training(const char *section, const struct training_tree *s, struc
         rc = take_schedule(section, s, t, e);
     if (rc == 0 && s->augment)
         rc = take_fields(section, augment_fields, s->augment, t, e);
+    if (rc == 0 && s->augment)
+        rc = take_scale(section, &s->augment->scale, t, e);
     if (rc == 0 && s->distill)
         rc = take_distill(section, s->distill, t, teacher, e);
     return rc;

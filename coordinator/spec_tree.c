@@ -20,7 +20,8 @@
 static const cyaml_schema_value_t text = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, SPEC_TREE_MAX_TEXT)};
 
 static const cyaml_schema_field_t data_fields[] = {
-    TEXT(struct data_tree, kind), TEXT(struct data_tree, path), CYAML_FIELD_END};
+    TEXT(struct data_tree, kind), TEXT(struct data_tree, path), TEXT(struct data_tree, labels),
+    TEXT(struct data_tree, resize), TEXT(struct data_tree, offset), TEXT(struct data_tree, size), CYAML_FIELD_END};
 static const cyaml_schema_field_t normalize_fields[] = {
     LIST(struct normalize_tree, mean), LIST(struct normalize_tree, std), CYAML_FIELD_END};
 static const cyaml_schema_field_t split_fields[] = {
@@ -28,17 +29,18 @@ static const cyaml_schema_field_t split_fields[] = {
 static const cyaml_schema_field_t budgets_fields[] = {
     LIST(struct budgets_tree, flops), LIST(struct budgets_tree, params), LIST(struct budgets_tree, bytes),
     LIST(struct budgets_tree, latency), CYAML_FIELD_END};
+static const cyaml_schema_field_t latency_fields[] = {TEXT(struct latency_tree, batch), CYAML_FIELD_END};
 static const cyaml_schema_field_t search_fields[] = {
     TEXT(struct search_tree, policy), TEXT(struct search_tree, episodes), TEXT(struct search_tree, warmup),
     TEXT(struct search_tree, lookahead), TEXT(struct search_tree, reward), TEXT(struct search_tree, start),
     CYAML_FIELD_END};
 static const cyaml_schema_field_t cut_fields[] = {
-    TEXT(struct cut_tree, groups), TEXT(struct cut_tree, round_to), TEXT(struct cut_tree, keep_min),
+    TEXT(struct cut_tree, kind), TEXT(struct cut_tree, groups), TEXT(struct cut_tree, round_to), TEXT(struct cut_tree, keep_min),
     TEXT(struct cut_tree, select), TEXT(struct cut_tree, reconstruct), TEXT(struct cut_tree, recalibrate),
     CYAML_FIELD_END};
 static const cyaml_schema_field_t augment_fields[] = {
     TEXT(struct augment_tree, pad), TEXT(struct augment_tree, flip), TEXT(struct augment_tree, cutout),
-    CYAML_FIELD_END};
+    LIST(struct augment_tree, scale), CYAML_FIELD_END};
 static const cyaml_schema_field_t distill_fields[] = {
     TEXT(struct distill_tree, kind), TEXT(struct distill_tree, temperature), TEXT(struct distill_tree, weight),
     TEXT(struct distill_tree, alpha), TEXT(struct distill_tree, beta), TEXT(struct distill_tree, teacher),
@@ -58,7 +60,7 @@ static const cyaml_schema_field_t top_fields[] = {
     TEXT(struct spec_tree, spec_version), TEXT(struct spec_tree, name), TEXT(struct spec_tree, seed),
     TEXT(struct spec_tree, model), TEXT(struct spec_tree, classes), TEXT(struct spec_tree, precision),
     MAP(struct spec_tree, data), MAP(struct spec_tree, normalize), MAP(struct spec_tree, split),
-    MAP(struct spec_tree, budgets), MAP(struct spec_tree, search), MAP(struct spec_tree, cut),
+    MAP(struct spec_tree, budgets), MAP(struct spec_tree, latency), MAP(struct spec_tree, search), MAP(struct spec_tree, cut),
     MAP(struct spec_tree, finetune), MAP(struct spec_tree, finish), MAP(struct spec_tree, train), CYAML_FIELD_END};
 static const cyaml_schema_value_t top = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct spec_tree, top_fields)};
 /* clang-format on */
@@ -69,7 +71,7 @@ static const struct {
 } maps[] = {{"data", data_fields},         {"normalize", normalize_fields}, {"split", split_fields},
             {"budgets", budgets_fields},   {"search", search_fields},       {"cut", cut_fields},
             {"finetune", finetune_fields}, {"finish", finish_fields},       {"train", train_fields},
-            {"augment", augment_fields},   {"distill", distill_fields}};
+            {"latency", latency_fields},   {"augment", augment_fields},   {"distill", distill_fields}};
 
 /* What libcyaml says about a bad document: the complaint, then a backtrace from the inside out. */
 struct complaint {

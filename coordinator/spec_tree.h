@@ -20,6 +20,7 @@ struct text_list {
 /* Absent keys are NULL; absent lists are empty. */
 struct augment_tree {
     char *pad, *flip, *cutout;
+    struct text_list scale;
 };
 struct distill_tree {
     char *kind, *temperature, *weight, *alpha, *beta, *teacher;
@@ -33,7 +34,7 @@ struct training_tree {
     struct distill_tree *distill;
 };
 struct data_tree {
-    char *kind, *path;
+    char *kind, *path, *labels, *resize, *offset, *size;
 };
 struct normalize_tree {
     struct text_list mean, std;
@@ -44,11 +45,14 @@ struct split_tree {
 struct budgets_tree {
     struct text_list flops, params, bytes, latency;
 };
+struct latency_tree {
+    char *batch;
+};
 struct search_tree {
     char *policy, *episodes, *warmup, *lookahead, *reward, *start;
 };
 struct cut_tree {
-    char *groups, *round_to, *keep_min, *select, *reconstruct, *recalibrate;
+    char *kind, *groups, *round_to, *keep_min, *select, *reconstruct, *recalibrate;
 };
 struct spec_tree {
     char *spec_version, *name, *seed, *model, *classes, *precision;
@@ -56,6 +60,7 @@ struct spec_tree {
     struct normalize_tree *normalize;
     struct split_tree *split;
     struct budgets_tree *budgets;
+    struct latency_tree *latency;
     struct search_tree *search;
     struct cut_tree *cut;
     struct training_tree *finetune, *finish, *train;

@@ -1,11 +1,13 @@
 #include "coordinator/submit.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/onnx/load.h"
 #include "coordinator/blobs.h"
+#include "coordinator/spec_images.h"
 
 struct submission {
     struct scheduler *sch;
@@ -13,6 +15,8 @@ struct submission {
     size_t n_spec;
     struct recipe recipe;
     int checked; /* data files that are known to be there */
+    struct picture_index images; /* of images */
+    int checked_parts;           /* of those, likewise */
     int taught;  /* of finetune and finish, those whose teacher is known to fit */
     struct search *search;
     service_reply *fn;
@@ -23,6 +27,7 @@ static void finish(struct submission *u, const char *json, const struct err *e)
 {
     u->fn(u->arg, json, e);
     search_free(u->search);
+    picture_index_release(&u->images);
     free(u->spec);
     free(u);
 }
@@ -43,7 +48,7 @@ static void on_created(void *arg, int64_t id, const struct err *e)
                  s->spec.finish.epochs, s->spec.finish.steps);
     else
         log_info("search", "search=%" PRId64 " state=profiling name=\"%s\" episodes=%d groups=%d policy=%s", id,
-                 s->spec.name, s->spec.episodes, s->groups.n, policy_name(s->spec.policy));
+                 s->spec.name, s->spec.episodes, s->limits.n, policy_name(s->spec.policy));
     snprintf(json, sizeof(json), "{\"id\": %" PRId64 "}", id);
     scheduler_add(u->sch, s);
     finish(u, json, NULL);
@@ -89,9 +94,50 @@ static void on_model(void *arg, const void *onnx, size_t n, const struct err *fa
         finish(u, NULL, &e);
     } else if (search_new(&u->search, u->spec, u->n_spec, &u->recipe, onnx, n, &e) < 0) {
         finish(u, NULL, &e);
+    } else if (u->recipe.data == DATA_IMAGES &&
+               spec_check_images(&u->search->spec, &u->images, &u->search->graph, &e) < 0) {
+        finish(u, NULL, &e);
     } else {
         teach_next(u);
     }
+}
+
+static void check_part(struct submission *u);
+
+static void on_part(void *arg, bool complete, uint64_t size, const struct err *e)
+{
+    struct submission *u = arg;
+    struct err mine;
+    if (!e && (!complete || size != u->images.parts[u->checked_parts].size)) {
+        err_set(&mine, ERR_NOTFOUND, "part %d of the images has not been uploaded whole", u->checked_parts);
+        e = &mine;
+    }
+    if (e) {
+        finish(u, NULL, e);
+        return;
+    }
+    u->checked_parts++;
+    check_part(u);
+}
+
+static void check_part(struct submission *u)
+{
+    if (u->checked_parts < u->images.n_parts)
+        store_blob_has(scheduler_store(u->sch), &u->images.parts[u->checked_parts].hash, on_part, u);
+    else
+        blob_whole(scheduler_store(u->sch), &u->recipe.model, ONNX_MAX_BYTES, on_model, u);
+}
+
+static void on_index(void *arg, const void *bytes, size_t n, const struct err *failed)
+{
+    struct submission *u = arg;
+    struct err e;
+    if (failed)
+        finish(u, NULL, failed);
+    else if (picture_index_decode(&u->images, bytes, n, &e) < 0)
+        finish(u, NULL, &e);
+    else
+        check_part(u);
 }
 
 static void check_next(struct submission *u);
@@ -121,6 +167,8 @@ static void check_next(struct submission *u)
 {
     if (u->checked < u->recipe.n_files)
         store_blob_has(scheduler_store(u->sch), &u->recipe.files[u->checked].hash, on_file, u);
+    else if (u->recipe.data == DATA_IMAGES)
+        blob_whole(scheduler_store(u->sch), &u->recipe.files[0].hash, PICTURES_MAX_INDEX, on_index, u);
     else
         blob_whole(scheduler_store(u->sch), &u->recipe.model, ONNX_MAX_BYTES, on_model, u);
 }
@@ -144,6 +192,9 @@ static int take_files(struct recipe *r, const struct order *o, struct err *e)
         return err_set(e, ERR_LIMIT, "%d data files, more than %d", o->n_files, RECIPE_MAX_FILES);
     if ((o->n_files == 0) != (r->data == DATA_SYNTHETIC))
         return err_set(e, ERR_INVALID, "%d data files for %s data", o->n_files, data_kind_name(r->data));
+    const char *index = data_kind_files(DATA_IMAGES, false)[0].name;
+    if (r->data == DATA_IMAGES && (o->n_files != 1 || strcmp(o->files[0].name, index) != 0))
+        return err_set(e, ERR_INVALID, "images have one data file, \"%s\"", index);
     r->n_files = o->n_files;
     if (o->n_files > 0)
         memcpy(r->files, o->files, (size_t)o->n_files * sizeof(*o->files));

@@ -9,6 +9,7 @@ static const char *const data_kinds[DATA_KINDS] = {
     [DATA_CIFAR100] = "cifar100",
     [DATA_IDX] = "idx",
     [DATA_SYNTHETIC] = "synthetic",
+    [DATA_IMAGES] = "images",
 };
 
 static const struct set_file files[DATA_KINDS][2][RECIPE_MAX_FILES + 1] = {
@@ -22,6 +23,7 @@ static const struct set_file files[DATA_KINDS][2][RECIPE_MAX_FILES + 1] = {
     [DATA_CIFAR100] = {{{"train.bin", 153700000}}, {{"test.bin", 30740000}}},
     [DATA_IDX] = {{{"train-images-idx3-ubyte", 0}, {"train-labels-idx1-ubyte", 0}},
                   {{"t10k-images-idx3-ubyte", 0}, {"t10k-labels-idx1-ubyte", 0}}},
+    [DATA_IMAGES] = {{{"images.index", 0}}, {{"images.index", 0}}},
 };
 
 static const int train_images[DATA_KINDS] = {
@@ -30,6 +32,11 @@ static const int train_images[DATA_KINDS] = {
 static const char *const select_kinds[SELECT_KINDS] = {
     [SELECT_GRAM] = "gram",
     [SELECT_L1] = "l1",
+};
+
+static const char *const cut_kinds[CUT_KINDS] = {
+    [CUT_CHANNELS] = "channels",
+    [CUT_FINE] = "fine",
 };
 
 static int find(const char *const *names, int n, const char *s)
@@ -67,6 +74,21 @@ int data_kind_images(enum data_kind k)
     if ((unsigned)k >= DATA_KINDS)
         BUG("data kind %d", (int)k);
     return train_images[k];
+}
+
+const char *cut_kind_name(enum cut_kind k)
+{
+    if ((unsigned)k >= CUT_KINDS)
+        BUG("cut kind %d", (int)k);
+    return cut_kinds[k];
+}
+
+bool cut_kind_from_name(const char *s, enum cut_kind *k)
+{
+    int i = find(cut_kinds, CUT_KINDS, s);
+    if (i >= 0)
+        *k = (enum cut_kind)i;
+    return i >= 0;
 }
 
 const char *select_kind_name(enum select_kind k)

@@ -72,7 +72,7 @@ static void code_distill(struct codec *c, struct training *t)
 
 static void code_training(struct codec *c, const char *name, struct training *t)
 {
-    codec_open(c, name, 17);
+    codec_open(c, name, 19);
     codec_i32(c, "epochs", &t->epochs, 0, TRAINING_MAX_EPOCHS);
     codec_i32(c, "steps", &t->steps, 0, TRAINING_MAX_STEPS);
     codec_require(c, t->epochs == 0 || t->steps == 0, "%d epochs and %d steps", t->epochs, t->steps);
@@ -90,12 +90,15 @@ static void code_training(struct codec *c, const char *name, struct training *t)
     codec_bool(c, "flip", &t->flip);
     codec_i32(c, "cutout", &t->cutout, 0, TRAINING_MAX_PIXELS);
     code_distill(c, t);
+    codec_bounded(c, "scale_least", &t->scale[0], 0, 1);
+    codec_bounded(c, "scale_most", &t->scale[1], t->scale[0], 1);
+    codec_require(c, t->scale[0] > 0 || t->scale[1] == 0, "scale %g to %g", t->scale[0], t->scale[1]);
     codec_close(c);
 }
 
 void recipe_code(struct codec *c, struct recipe *r)
 {
-    codec_open(c, "recipe", 14);
+    codec_open(c, "recipe", 17);
     codec_u64(c, "seed", &r->seed, UINT64_MAX);
     codec_hash(c, "model", &r->model);
     r->data = (enum data_kind)codec_enum(c, "data", (int)r->data, DATA_KINDS);
@@ -103,11 +106,18 @@ void recipe_code(struct codec *c, struct recipe *r)
     code_normalize(c, r);
     codec_i32(c, "reward", &r->reward, 0, INT32_MAX);
     codec_i32(c, "calibrate", &r->calibrate, 0, INT32_MAX);
+    r->cut = (enum cut_kind)codec_enum(c, "cut", (int)r->cut, CUT_KINDS);
     r->select = (enum select_kind)codec_enum(c, "select", (int)r->select, SELECT_KINDS);
     codec_bool(c, "reconstruct", &r->reconstruct);
     codec_bool(c, "recalibrate", &r->recalibrate);
+    codec_require(c, r->cut != CUT_FINE || !r->reconstruct, "reconstruction of single weights");
     r->precision = (enum precision)codec_enum(c, "precision", (int)r->precision, PRECISION_KINDS);
     code_training(c, "finetune", &r->finetune);
     code_training(c, "finish", &r->finish);
+    codec_i32(c, "resize", &r->resize, 0, RECIPE_MAX_RESIZE);
+    codec_i32(c, "offset", &r->offset, 0, RECIPE_MAX_OFFSET);
+    codec_require(c, r->data == DATA_IMAGES || (r->finetune.scale[1] == 0 && r->finish.scale[1] == 0),
+                  "scale is about images, not about %s", data_kind_name(r->data));
+    codec_require(c, r->data != DATA_IMAGES || (r->finetune.pad == 0 && r->finish.pad == 0), "images aren't padded");
     codec_close(c);
 }

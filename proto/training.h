@@ -45,6 +45,8 @@ struct training {
     int pad;                              /* zeros around the image before a crop of its size; 0: no crop */
     bool flip;                            /* left-right, every other time */
     int cutout;                           /* side of a square of zeros, 0: none (DeVries and Taylor 2017) */
+    double scale[2]; /* share of the image that a random rectangle of it has, least and most, which is resized to
+                      * the network's input (Szegedy et al. 2015): images alone. 0, 0: the evaluation's crop */
     struct {
         enum distill_kind kind;
         double weight;      /* of the teacher's term; the labels' has 1 - weight (DKD: the labels' has 1) */

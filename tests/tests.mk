@@ -34,13 +34,13 @@ FUZZ_NAMES := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 FUZZ_BINS  := $(patsubst %,build/fuzz/%,$(FUZZ_NAMES))
 FUZZ_SRC   := $(wildcard common/*/*.c) $(PROTO) $(SPEC) \
               $(wildcard coordinator/http/submit.c) $(addprefix worker/compress/,profile_file.c gram_list.c stats_list.c) \
-              worker/train/checkpoint.c \
+              $(addprefix worker/train/,checkpoint.c jpeg.c png.c rows.c) \
               build/release/gen/onnx/onnx.pb-c.c
 FUZZ_FLAGS := -std=c11 -D_GNU_SOURCE -I. -Ibuild/release/gen -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
 build/fuzz/%: tests/fuzz/%.c $(FUZZ_SRC) $(HEADERS)
 	@mkdir -p build/fuzz
 	@echo "  FUZZ $@"
-	$(Q)clang $(FUZZ_FLAGS) -o $@ $< $(FUZZ_SRC) -lprotobuf-c -lsodium -lmsgpackc -lcyaml -lyaml -ljansson -lm
+	$(Q)clang $(FUZZ_FLAGS) -o $@ $< $(FUZZ_SRC) -lprotobuf-c -lsodium -lmsgpackc -lcyaml -lyaml -ljansson -ljpeg -lpng -lm
 SECONDS ?= 60
 fuzz: $(GEN)/onnx/onnx.pb-c.c $(FUZZ_BINS) ## run every fuzzer for SECONDS=60 each
 	@B=$(B) FUZZ_SECONDS=$(SECONDS) sh tests/run fuzz

@@ -130,6 +130,14 @@ static bool find_cached(struct cache *b, const char *path, const struct hash *h,
     return false;
 }
 
+const char *cache_folder(const struct cache *b, const char *data_kind, int nth)
+{
+    for (int i = 0; i < b->n_folders; i++)
+        if (strcmp(b->folders[i].kind, data_kind) == 0 && nth-- == 0)
+            return b->folders[i].path;
+    return NULL;
+}
+
 /* --- fetching --- */
 
 struct fetch {
@@ -314,7 +322,7 @@ static const char *remember(struct cache *b, const char *path, const struct hash
 int cache_get(struct cache *b, const struct hash *h, uint64_t size, const char *data_name, const char *data_kind,
               const char **out, struct err *e)
 {
-    if (data_name && data_kind && find_data(b, h, size, data_name, data_kind, out))
+    if (data_name && data_kind && strcmp(data_kind, data_kind_name(DATA_IMAGES)) != 0 && find_data(b, h, size, data_name, data_kind, out))
         return 0;
     char hex[HASH_HEX];
     hash_to_hex(h, hex);

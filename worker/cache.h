@@ -22,6 +22,10 @@ MUST_CHECK int cache_new(struct cache **b, const char *dir, const struct cache_f
                          struct desk *d, struct err *e);
 void cache_free(struct cache *b); /* NULL is fine; the files stay */
 
+/* The nth folder for that kind, or NULL. Images lie there one by one, not as the files that are asked for by hash: who
+ * uses them checks them. */
+const char *cache_folder(const struct cache *b, const char *data_kind, int nth);
+
 /*
  * *path: where the blob lies, fetched first if need be; borrowed until cache_free. size 0: not known. data_name,
  * data_kind: of a data set's file, else NULL. Errors as in transfer.h; ERR_IO also when what came has another hash.

@@ -8,7 +8,7 @@
 #include "common/base/version.h"
 #include "common/onnx/save.h"
 
-#define MOST_LABELS 20
+#define MOST_LABELS 24
 
 struct labels {
     struct onnx_meta of[MOST_LABELS];
@@ -117,7 +117,9 @@ int export_candidate(const struct model *m, const struct dense *d, const struct 
     add_score(&l, "espalier.top1", "espalier.top5", "espalier.images", final ? &r->reward : &a->reward);
     add_score(&l, "espalier.test_top1", "espalier.test_top5", "espalier.test_images", &r->test);
     add(&l, "espalier.parent_sha256", "%s", parent);
-    add_kept(&l, d, p, w->keep);
+    add(&l, "espalier.cut", "%s", cut_kind_name(w->recipe.cut));
+    if (w->recipe.cut == CUT_CHANNELS)
+        add_kept(&l, d, p, w->keep);
     rc = onnx_save(&folded, l.of, l.n, out, e);
     labels_release(&l);
     model_release(&folded);

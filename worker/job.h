@@ -15,6 +15,9 @@ struct job_host { /* what a job may ask of its surroundings */
      * files come with their name and their set's kind, so that a local copy can serve; else both are NULL. */
     int (*blob)(void *arg, const struct hash *h, uint64_t size, const char *data_name, const char *data_kind,
                 const char **path, struct err *e);
+    /* The nth folder on this machine that may have a data set of that kind; NULL: there is none. What is in it is for
+     * the job to check. NULL: there are no such folders. */
+    const char *(*folder)(void *arg, const char *data_kind, int nth);
     /* Makes bytes durable at the coordinator under their hash. */
     int (*put)(void *arg, const struct hash *h, const void *bytes, size_t n, struct err *e);
     /* For the heartbeats. ERR_CANCELLED when the task was cancelled, lost its lease or the program stops. */
@@ -29,6 +32,10 @@ struct job_host { /* what a job may ask of its surroundings */
 struct worker_state; /* what stays warm between jobs: compute threads, model, images, profile */
 
 MUST_CHECK int job_state_new(struct worker_state **st, int threads, struct err *e);
+/* What this machine is called in latency tables. */
+void job_state_name(struct worker_state *st, const char *cpu, const char *kernels);
+/* Bytes of decoded pictures that are kept, PICTURES_MEMORY until then. */
+void job_state_memory(struct worker_state *st, uint64_t bytes);
 void job_state_free(struct worker_state *st); /* NULL is fine */
 
 /*
@@ -44,6 +51,8 @@ void job_state_free(struct worker_state *st); /* NULL is fine */
  * all training images; scored, also on the test set; as a file. Without a `finish`: the evaluated network TRAIN the
  * recipe's model as it is, trained as `finish` says on all training images, scored on the test set, as a file of
  * the same graph
+ *   MEASURE    the model's latency table
+ *   TIME       the candidate, cut and no more, beside the dense network at batch 1 and at w->batch
  */
 MUST_CHECK int job_run(struct worker_state *st, const struct msg_work *w, const struct job_host *host,
                        struct msg_result *r, struct err *e);

@@ -13,6 +13,7 @@
 #include "common/base/version.h"
 #include "proto/limits.h"
 #include "worker/dealer.h"
+#include "worker/train/pictures.h"
 
 static const char usage[] =
     "usage: espalier-worker --connect tcp://HOST:PORT [options]\n"
@@ -26,6 +27,7 @@ static const char usage[] =
     "  --cache DIR         where models and data are kept (default: $XDG_CACHE_HOME/espalier or "
     "~/.cache/espalier)\n"
     "  --data NAME=PATH    data sets of kind NAME lie in the folder PATH; can be given several times\n"
+    "  --memory SIZE       for images that are kept decoded, such as 512M or 4G (default: 1G)\n"
     "  --name NAME         unique among the workers (default: HOST-PID)\n"
     "  -v, --verbose       log more\n"
     "  --help, --version\n";
@@ -41,13 +43,27 @@ int options_number(const char *what, const char *text, int least, int most, int 
     return 0;
 }
 
+int options_bytes(const char *what, const char *text, uint64_t *out, struct err *e)
+{
+    static const char units[] = "KMGT";
+    char *end;
+    errno = 0;
+    unsigned long long v = strtoull(text, &end, 10);
+    const char *unit = *end ? strchr(units, *end & ~0x20) : NULL;
+    int shift = unit ? 10 * (int)(unit - units + 1) : 0;
+    if (*text < '0' || *text > '9' || errno || (*end && (!unit || end[1])) || v > (UINT64_MAX >> 1) >> shift)
+        return err_set(e, ERR_INVALID, "%s \"%s\" isn't a number of bytes such as 512M or 4G", what, text);
+    *out = (uint64_t)v << shift;
+    return 0;
+}
+
 int options_data(const char *text, enum data_kind *kind, const char **path, struct err *e)
 {
     const char *colon = strchr(text, ':');
     char name[RECIPE_NAME];
     snprintf(name, sizeof(name), "%.*s", colon ? (int)(colon - text) : (int)strlen(text), text);
     if (!data_kind_from_name(name, kind))
-        return err_set(e, ERR_INVALID, "--data \"%s\": kinds are cifar10, cifar100, idx and synthetic", text);
+        return err_set(e, ERR_INVALID, "--data \"%s\": kinds are cifar10, cifar100, idx, images and synthetic", text);
     *path = colon && colon[1] ? colon + 1 : NULL;
     if (!*path && *kind != DATA_SYNTHETIC)
         return err_set(e, ERR_INVALID, "--data \"%s\" isn't KIND:PATH", text);
@@ -106,7 +122,7 @@ static int add_folder(struct options *o, const char *text, struct err *e)
     enum data_kind known;
     if (!data_kind_from_name(kind, &known)) {
         free(kind);
-        return err_set(e, ERR_INVALID, "--data \"%s\": kinds are cifar10, cifar100 and idx", text);
+        return err_set(e, ERR_INVALID, "--data \"%s\": kinds are cifar10, cifar100, idx and images", text);
     }
     o->folders[o->n_folders++] = (struct cache_folder){kind, eq + 1};
     return 0;
@@ -128,6 +144,8 @@ static int take(struct options *o, int opt, char **argv, struct err *e)
         return 0;
     case 'd':
         return add_folder(o, optarg, e);
+    case 'M':
+        return options_bytes("--memory", optarg, &o->memory, e);
     case 'n':
         return set_name(o, optarg, e);
     case 'v':
@@ -150,10 +168,11 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
         {"connect", required_argument, NULL, 'c'}, {"key", required_argument, NULL, 'k'},
         {"threads", required_argument, NULL, 't'}, {"cache", required_argument, NULL, 'C'},
         {"data", required_argument, NULL, 'd'},    {"name", required_argument, NULL, 'n'},
+        {"memory", required_argument, NULL, 'M'},
         {"verbose", no_argument, NULL, 'v'},       {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},       {NULL, 0, NULL, 0},
     };
-    *o = (struct options){.threads = options_cores(), .cache = default_cache()};
+    *o = (struct options){.threads = options_cores(), .cache = default_cache(), .memory = PICTURES_MEMORY};
     default_name(o);
     opterr = 0;
     for (int opt; (opt = getopt_long(argc, argv, ":v", known, NULL)) != -1;) {

@@ -15,6 +15,7 @@ struct options {
     char name[RECIPE_NAME];
     char *cache;
     int threads;
+    uint64_t memory; /* bytes of decoded images that are kept */
     bool verbose;
     struct cache_folder folders[OPTIONS_MAX_FOLDERS]; /* kinds owned, paths borrowed */
     int n_folders;
@@ -28,6 +29,9 @@ void options_release(struct options *o);
 
 /* A whole number in least ... most; `what` is named in the error. */
 MUST_CHECK int options_number(const char *what, const char *text, int least, int most, int *out, struct err *e);
+
+/* "1000", "64K", "512M", "4G", "1T", in powers of 1024. */
+MUST_CHECK int options_bytes(const char *what, const char *text, uint64_t *out, struct err *e);
 
 /* "KIND:PATH", or "synthetic" with *path NULL; *path is borrowed from the text. */
 MUST_CHECK int options_data(const char *text, enum data_kind *kind, const char **path, struct err *e);

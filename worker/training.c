@@ -15,6 +15,7 @@
 #include "worker/job.h"
 #include "worker/meter.h"
 #include "worker/options.h"
+#include "worker/train/pictures.h"
 
 #define RETRY_SCALE 0.25 /* of the learning rates, after a divergence */
 
@@ -27,7 +28,9 @@ static const char usage[] =
     "\n"
     "  --model FILE.onnx    the network to begin with\n"
     "  --teacher FILE.onnx  the network to learn from, where the work asks for one\n"
-    "  --data KIND:PATH     cifar10, cifar100 or idx, and the folder with its files; or synthetic\n"
+    "  --data KIND:PATH     cifar10, cifar100, idx or images, and the folder with its files; or synthetic\n"
+    "  --index FILE         of images: their index, which the work names by its hash\n"
+    "  --memory SIZE        for images that are kept decoded, such as 512M or 4G (default: 1G)\n"
     "  -o, --output FILE    where the trained network goes\n"
     "  --threads N          compute threads (default: all CPUs)\n"
     "  --fresh              from the beginning, whatever checkpoint is there\n"
@@ -35,10 +38,11 @@ static const char usage[] =
     "  --help\n";
 
 struct trainer {
-    const char *model, *teacher, *out, *folder; /* borrowed from argv */
+    const char *model, *teacher, *out, *folder, *index; /* borrowed from argv */
     bool has_data, quiet, fresh;
     enum data_kind kind;
     int threads;
+    uint64_t memory;
 
     struct message work;
     struct hash work_hash; /* of its bytes */
@@ -69,6 +73,11 @@ static int take(struct trainer *t, int opt, char **argv, struct err *e)
     case 'o':
         t->out = optarg;
         return 0;
+    case 'i':
+        t->index = optarg;
+        return 0;
+    case 'M':
+        return options_bytes("--memory", optarg, &t->memory, e);
     case 't':
         return options_number("--threads", optarg, 1, PROTO_MAX_THREADS, &t->threads, e);
     case 'f':
@@ -91,6 +100,8 @@ static int parse(struct trainer *t, int argc, char **argv, struct err *e)
         {"model", required_argument, NULL, 'm'},
         {"teacher", required_argument, NULL, 'T'},
         {"data", required_argument, NULL, 'd'},
+        {"index", required_argument, NULL, 'i'},
+        {"memory", required_argument, NULL, 'M'},
         {"output", required_argument, NULL, 'o'},
         {"threads", required_argument, NULL, 't'},
         {"fresh", no_argument, NULL, 'f'},
@@ -98,7 +109,7 @@ static int parse(struct trainer *t, int argc, char **argv, struct err *e)
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    *t = (struct trainer){.threads = options_cores()};
+    *t = (struct trainer){.threads = options_cores(), .memory = PICTURES_MEMORY};
     opterr = 0;
     for (int opt; (opt = getopt_long(argc, argv, ":o:", known, NULL)) != -1;) {
         int rc = take(t, opt, argv, e);
@@ -156,6 +167,8 @@ static int read_work(struct trainer *t, struct err *e)
     if (t->has_data && t->kind != wanted)
         return err_set(e, ERR_INVALID, "--data is %s, the training's is %s", data_kind_name(t->kind),
                        data_kind_name(wanted));
+    if (wanted == DATA_IMAGES && !t->index)
+        return err_set(e, ERR_INVALID, "--index FILE is missing: the work is about images");
     return 0;
 }
 
@@ -230,12 +243,30 @@ static int data_path(struct trainer *t, const struct hash *h, uint64_t size, con
     return check_file(*path, h, size, "the data file", e);
 }
 
+/* Only the index: the images are in the folder, one by one, or nowhere. */
+static int image_path(struct trainer *t, const struct hash *h, uint64_t size, const char **path, struct err *e)
+{
+    if (!hash_equal(h, &t->work.u.work.recipe.files[0].hash))
+        return err_set(e, ERR_INVALID, "the images in \"%s\" aren't those that the training is about", t->folder);
+    *path = t->index;
+    return check_file(t->index, h, size, "the index of the images", e);
+}
+
+static const char *host_folder(void *arg, const char *data_kind, int nth)
+{
+    const struct trainer *t = arg;
+    (void)data_kind;
+    return nth == 0 ? t->folder : NULL;
+}
+
 static int host_blob(void *arg, const struct hash *h, uint64_t size, const char *data_name, const char *data_kind,
                      const char **path, struct err *e)
 {
     struct trainer *t = arg;
     const struct recipe *r = &t->work.u.work.recipe;
     (void)data_kind;
+    if (data_name && r->data == DATA_IMAGES)
+        return image_path(t, h, size, path, e);
     if (data_name)
         return data_path(t, h, size, data_name, path, e);
     if (t->bookmark.is_open && hash_equal(h, &t->bookmark.hash)) {
@@ -294,6 +325,7 @@ static int run_once(struct trainer *t, struct worker_state *st, struct msg_resul
 {
     const struct job_host host = {.arg = t,
                                   .blob = host_blob,
+                                  .folder = host_folder,
                                   .put = host_put,
                                   .progress = host_progress,
                                   .checkpoint = host_checkpoint,
@@ -345,6 +377,7 @@ static int train(struct trainer *t, struct err *e)
         return rc;
     if ((rc = look_for_checkpoint(t, e)) < 0 || (rc = job_state_new(&st, t->threads, e)) < 0)
         return rc;
+    job_state_memory(st, t->memory);
     rc = run(t, st, &r, e);
     job_state_free(st);
     if (rc == 0) {

@@ -68,6 +68,7 @@ static int leave_checkpoint(void *arg, const struct fit_state *st, const struct 
 int tuning_run(const struct tuning *t, struct model *m, struct err *e)
 {
     struct fit_state st;
+    struct mask mask = {0};
     struct fit_work w = {.training = t->training,
                          .lr_scale = t->work->lr_scale,
                          .seed = seed_of(t),
@@ -81,12 +82,19 @@ int tuning_run(const struct tuning *t, struct model *m, struct err *e)
     int rc = check_epochs(t, e);
     if (rc == 0)
         rc = t->host->progress(t->host->arg, t->stage, 0, 1, e);
-    if (rc < 0 || (rc = fit_state_new(&st, m, e)) < 0)
+    if (rc == 0 && t->work->recipe.cut == CUT_FINE) { /* before a checkpoint: as the candidate was made */
+        rc = mask_new(&mask, m, e);
+        w.mask = &mask;
+    }
+    if (rc < 0 || (rc = fit_state_new(&st, m, e)) < 0) {
+        mask_release(&mask);
         return rc;
+    }
     if (t->durable && t->work->resume_epoch > 0)
         rc = take_up(t, &st, e);
     if (rc == 0)
         rc = fit(&w, &st, e);
     fit_state_release(&st);
+    mask_release(&mask);
     return rc;
 }

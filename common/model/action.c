@@ -23,20 +23,42 @@ static int least_of(int most, int step, double keep_min)
     return up < most ? up : most;
 }
 
+static void make(struct limits *l, int n)
+{
+    *l = (struct limits){.n = n};
+    l->most = xcalloc((size_t)n, sizeof *l->most);
+    l->least = xcalloc((size_t)n, sizeof *l->least);
+    l->step = xcalloc((size_t)n, sizeof *l->step);
+}
+
 void limits_new(struct limits *l, const struct groups *gs, double keep_min, int round_to, bool inner_only)
 {
     if (round_to < 1)
         BUG("rounding to %d", round_to);
-    size_t n = (size_t)gs->n;
-    *l = (struct limits){.n = gs->n};
-    l->most = xcalloc(n, sizeof *l->most);
-    l->least = xcalloc(n, sizeof *l->least);
-    l->step = xcalloc(n, sizeof *l->step);
+    make(l, gs->n);
     for (int k = 0; k < l->n; k++) {
         int most = gs->of[k].n;
         l->most[k] = most;
         l->step[k] = step_of(most, round_to);
         l->least[k] = inner_only && gs->of[k].tied ? most : least_of(most, l->step[k], keep_min);
+    }
+}
+
+void limits_round_to(struct limits *l, int group, double keep_min, int round_to)
+{
+    if (l->least[group] == l->most[group])
+        return;
+    l->step[group] = step_of(l->most[group], round_to);
+    l->least[group] = least_of(l->most[group], l->step[group], keep_min);
+}
+
+void limits_even(struct limits *l, int n, int most, int step, double keep_min)
+{
+    make(l, n);
+    for (int k = 0; k < n; k++) {
+        l->most[k] = most;
+        l->step[k] = step;
+        l->least[k] = least_of(most, step, keep_min);
     }
 }
 

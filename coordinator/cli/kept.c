@@ -27,6 +27,7 @@ struct both {
     struct model parent, child;
     struct groups groups; /* of the parent */
     struct onnx_peek *names, *labels; /* of the parent's file, of the child's */
+    bool fine;  /* single weights */
     bool *live; /* (classes) */
     int *kept;  /* room for any value's channels */
 };
@@ -93,7 +94,10 @@ static int open_both(struct both *b, const struct buf *parent, const struct buf 
         most = b->parent.graph.nodes[i].C > most ? b->parent.graph.nodes[i].C : most;
     b->kept = xcalloc((size_t)most, sizeof(*b->kept));
     b->live = xcalloc((size_t)b->groups.n_classes, sizeof(*b->live));
-    const char *kept = onnx_peek_meta(b->labels, "espalier.kept");
+    const char *kept = onnx_peek_meta(b->labels, "espalier.kept"), *cut = onnx_peek_meta(b->labels, "espalier.cut");
+    b->fine = cut && strcmp(cut, "fine") == 0;
+    if (b->fine)
+        return 0;
     if (!kept)
         return err_set(e, ERR_INVALID, MADE_BEFORE, "which channels it kept");
     if (!read_kept(&b->groups, kept, b->live))
@@ -139,6 +143,14 @@ static int child_of(const struct both *b, const char *name)
     return -1;
 }
 
+static void name_layer(const struct both *b, const struct node *d, json_t *o)
+{
+    json_object_set_new(o, "node", text_or_null(d->label));
+    json_object_set_new(o, "op", json_string(op_name(d->op)));
+    json_object_set_new(o, "value", json_string(d->name));
+    json_object_set_new(o, "weight", text_or_null(onnx_peek_weight(b->names, d->name)));
+}
+
 static int add_layer(struct both *b, int i, bool masks, json_t *layers, struct err *e)
 {
     const struct node *d = &b->parent.graph.nodes[i];
@@ -147,14 +159,33 @@ static int add_layer(struct both *b, int i, bool masks, json_t *layers, struct e
         return err_set(e, ERR_INVALID, "the file has no %s that makes \"%s\", as its parent has", op_name(d->op), d->name);
     json_t *o = json_object();
     json_array_append_new(layers, o);
-    json_object_set_new(o, "node", text_or_null(d->label));
-    json_object_set_new(o, "op", json_string(op_name(d->op)));
-    json_object_set_new(o, "value", json_string(d->name));
-    json_object_set_new(o, "weight", text_or_null(onnx_peek_weight(b->names, d->name)));
+    name_layer(b, d, o);
     int rc = add_channels(b, o, i, child, "channels", "kept", masks ? "mask" : NULL, e);
     if (rc == 0 && (d->op == OP_CONV || d->op == OP_GEMM))
         rc = add_channels(b, o, d->in[0], b->child.graph.nodes[child].in[0], "input_channels", "input_kept", NULL, e);
     return rc;
+}
+
+/* A conv or gemm whose single weights were cut. */
+static int add_sparse(struct both *b, int i, json_t *layers, struct err *e)
+{
+    const struct node *d = &b->parent.graph.nodes[i];
+    const struct params *old = &b->parent.weights.of[i];
+    int child = child_of(b, d->name);
+    if (child < 0 || b->child.graph.nodes[child].op != d->op || b->child.weights.of[child].n_w != old->n_w)
+        return err_set(e, ERR_INVALID, "the file has no %s of the same size that makes \"%s\", as its parent has",
+                       op_name(d->op), d->name);
+    const float *w = b->child.weights.of[child].w;
+    size_t nonzero = 0;
+    for (size_t k = 0; k < old->n_w; k++)
+        nonzero += w[k] != 0;
+    json_t *o = json_object();
+    json_array_append_new(layers, o);
+    name_layer(b, d, o);
+    json_object_set_new(o, "weights", json_integer((json_int_t)old->n_w));
+    json_object_set_new(o, "nonzero", json_integer((json_int_t)nonzero));
+    json_object_set_new(o, "density", json_real((double)nonzero / (double)old->n_w));
+    return 0;
 }
 
 /* What the child says of itself: texts as they are, the others numbers. */
@@ -163,7 +194,7 @@ static json_t *describe(const struct both *b)
     static const struct {
         const char *key;
         bool text;
-    } rows[] = {{"search", false},       {"name", true},       {"episode", false}, {"budget", true},
+    } rows[] = {{"cut", true},          {"search", false},       {"name", true},       {"episode", false}, {"budget", true},
                 {"stage", true},         {"parent_sha256", true}, {"macs", false},    {"macs_ratio", false},
                 {"params", false},       {"params_ratio", false}, {"top1", false},    {"top5", false},
                 {"images", false},       {"test_top1", false}, {"test_top5", false}, {"test_images", false}};
@@ -186,13 +217,19 @@ int kept_json(const struct buf *parent, const struct buf *child, bool masks, jso
     struct both b = {0};
     *out = NULL;
     int rc = open_both(&b, parent, child, e);
+    if (rc == 0 && b.fine && masks)
+        rc = err_set(e, ERR_INVALID, "--masks is for channels: the ONNX file has the zeros of single weights in place");
     if (rc == 0) {
         json_t *layers = json_array();
         *out = describe(&b);
         json_object_set_new(*out, "layers", layers);
-        for (int i = 0; i < b.parent.graph.n && rc == 0; i++)
-            if (op_has_params(b.parent.graph.nodes[i].op))
+        for (int i = 0; i < b.parent.graph.n && rc == 0; i++) {
+            enum op op = b.parent.graph.nodes[i].op;
+            if (b.fine && (op == OP_CONV || op == OP_GEMM))
+                rc = add_sparse(&b, i, layers, e);
+            else if (!b.fine && op_has_params(op))
                 rc = add_layer(&b, i, masks, layers, e);
+        }
     }
     both_release(&b);
     if (rc < 0) {

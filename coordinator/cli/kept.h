@@ -5,13 +5,17 @@
  * parent's graph says which channels of each layer these are (groups.h). What doesn't agree with the child's own shapes is
  * an error.
  *
- *   {search name episode budget stage parent_sha256 macs macs_ratio params params_ratio top1 top5 images
+ *   {cut search name episode budget stage parent_sha256 macs macs_ratio params params_ratio top1 top5 images
  *    test_top1 test_top5 test_images                                 those that the file has
  *    layers: [{node op value weight channels kept: [output channels], mask: [a bool for each of them],
  *              input_channels input_kept: [channels of what it reads]} ...]}
  *
  * Indices are into the parent's channels, ascending. `node`, `value` and `weight` are the parent's names, null where it has
  * none; input_* is for Conv and Gemm alone, a grouped or depthwise conv's over all groups; mask only where asked for.
+ *
+ * Of single weights (cut "fine") the file itself has the zeros in place, and the list says how many each layer kept:
+ *
+ *    layers: [{node op value weight weights nonzero density} ...]  Conv and Gemm
  */
 #ifndef COORDINATOR_CLI_KEPT_H
 #define COORDINATOR_CLI_KEPT_H

@@ -45,9 +45,11 @@ static int read_idx(const char *folder, struct shape *s, struct err *e)
     return rc;
 }
 
-static int find_shape(const struct spec *spec, const char *folder, struct shape *s, struct err *e)
+static int find_shape(const struct spec *spec, const char *folder, int classes, struct shape *s, struct err *e)
 {
     *s = (struct shape){3, 32, 32, spec->data == DATA_CIFAR100 ? 100 : 10};
+    if (spec->data == DATA_IMAGES)
+        *s = (struct shape){3, spec->size, spec->size, classes + spec->offset};
     if (spec->classes > 0)
         s->classes = spec->classes;
     return spec->data == DATA_IDX ? read_idx(folder, s, e) : 0;
@@ -71,12 +73,12 @@ int network_hold(const char *name, const void *bytes, size_t n, int *fd, struct 
     return 0;
 }
 
-int network_build(const struct spec *spec, const char *folder, char **path, struct err *e)
+int network_build(const struct spec *spec, const char *folder, int classes, char **path, struct err *e)
 {
     struct model m;
     struct shape s;
     struct buf bytes = {0};
-    int fd, rc = find_shape(spec, folder, &s, e);
+    int fd, rc = find_shape(spec, folder, classes, &s, e);
     if (rc < 0 || (rc = zoo_build(spec->model, s.C, s.H, s.W, s.classes, spec->seed, &m, e)) < 0)
         return rc;
     rc = onnx_save(&m, NULL, 0, &bytes, e);

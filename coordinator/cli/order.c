@@ -13,6 +13,7 @@
 #include "common/zoo/zoo.h"
 #include "coordinator/cli/network.h"
 #include "coordinator/cli/overlay.h"
+#include "coordinator/spec_images.h"
 
 void order_release(struct order *o)
 {
@@ -24,6 +25,8 @@ void order_release(struct order *o)
     upload_release(&o->finish_teacher);
     for (int i = 0; i < o->n_data; i++)
         upload_release(&o->data[i]);
+    pack_release(&o->images);
+    graph_release(&o->graph);
     *o = (struct order){0};
 }
 
@@ -106,7 +109,8 @@ static int hold(const char *path, const struct buf *bytes, char **held, struct e
     return rc;
 }
 
-static int add_onnx(struct upload *u, const char *path, const char *as, struct err *e)
+/* g: NULL, or takes the network's structure. */
+static int add_onnx(struct upload *u, const char *path, const char *as, struct graph *g, struct err *e)
 {
     struct model m;
     struct buf bytes = {0};
@@ -117,7 +121,12 @@ static int add_onnx(struct upload *u, const char *path, const char *as, struct e
         rc = err_wrap(e, "%s", path);
     if (rc < 0)
         goto out;
-    model_release(&m);
+    if (g) {
+        *g = m.graph;
+        weights_release(&m.weights);
+    } else {
+        model_release(&m);
+    }
     if (joined)
         rc = hold(as, &bytes, &held, e);
     if (rc == 0)
@@ -130,7 +139,7 @@ out:
 
 int order_add_model(struct order *o, const char *path, struct err *e)
 {
-    return add_onnx(&o->model, path, "model.onnx", e);
+    return add_onnx(&o->model, path, "model.onnx", &o->graph, e);
 }
 
 static int add_teacher(const struct order *o, struct upload *u, const char *section, const char *name,
@@ -139,7 +148,7 @@ static int add_teacher(const struct order *o, struct upload *u, const char *sect
     if (!name)
         return 0;
     char *path = order_path(o, name);
-    int rc = add_onnx(u, path, "teacher.onnx", e);
+    int rc = add_onnx(u, path, "teacher.onnx", NULL, e);
     free(path);
     return rc < 0 ? err_wrap(e, "%s.distill.teacher", section) : 0;
 }
@@ -165,9 +174,37 @@ static int add_data_file(struct order *o, const char *folder, const struct set_f
     return rc;
 }
 
+static int wrap_data(const struct order *o, struct err *e)
+{
+    return err_wrap(e, "data.path \"%s\"", o->spec.data_path);
+}
+
+int order_look_at_data(struct order *o, struct err *e)
+{
+    if (o->spec.data != DATA_IMAGES)
+        return 0;
+    char *folder = order_data_folder(o);
+    int rc = pack_init(&o->images, folder, o->spec.data_labels, e);
+    free(folder);
+    return rc < 0 ? wrap_data(o, e) : 0;
+}
+
+static int add_images(struct order *o, struct err *e)
+{
+    int rc = order_look_at_data(o, e);
+    if (rc == 0)
+        rc = spec_check_images(&o->spec, &o->images.index, &o->graph, e);
+    if (rc == 0)
+        rc = pack_index(&o->images, &o->data[0], e);
+    o->n_data = rc == 0;
+    return rc;
+}
+
 int order_add_data(struct order *o, struct err *e)
 {
     int rc = 0;
+    if (o->spec.data == DATA_IMAGES)
+        return add_images(o, e);
     char *folder = order_data_folder(o);
     if (!folder)
         return 0;
@@ -175,7 +212,7 @@ int order_add_data(struct order *o, struct err *e)
         for (const struct set_file *f = data_kind_files(o->spec.data, test); rc == 0 && f->name; f++)
             rc = add_data_file(o, folder, f, e);
     free(folder);
-    return rc < 0 ? err_wrap(e, "data.path \"%s\"", o->spec.data_path) : 0;
+    return rc < 0 ? wrap_data(o, e) : 0;
 }
 
 /* --- the request --- */
@@ -232,6 +269,8 @@ int order_submit(const struct order *o, const struct cli *c, long long *id, stru
     for (size_t i = 0; rc == 0 && i < sizeof(onnx) / sizeof(*onnx); i++)
         if (onnx[i]->path)
             rc = upload_send(cl, onnx[i], 1, e);
+    if (rc == 0)
+        rc = pack_send(&o->images, cl, e);
     if (rc == 0)
         rc = upload_send(cl, o->data, o->n_data, e);
     if (rc == 0)

@@ -31,7 +31,7 @@ static int find_model(const struct order *o, char **path, struct err *e)
     const char *name = o->spec.model;
     if (zoo_knows(name)) {
         char *folder = order_data_folder(o);
-        int rc = network_build(&o->spec, folder, path, e);
+        int rc = network_build(&o->spec, folder, o->images.index.n_classes, path, e);
         free(folder);
         return rc < 0 ? err_wrap(e, "model") : 0;
     }
@@ -50,6 +50,8 @@ static int read_order(struct order *o, const struct train *t, char **model, stru
     int rc = order_read(o, t->spec, &t->set, e);
     if (rc == 0 && !o->spec.training)
         rc = err_set(e, ERR_INVALID, "%s: there is no `train` in it, such as train: {epochs: 100}", t->spec);
+    if (rc == 0)
+        rc = order_look_at_data(o, e);
     if (rc == 0)
         rc = find_model(o, model, e);
     if (rc == 0)
@@ -104,6 +106,10 @@ static int become_worker(const struct train *t, const struct order *o, struct er
     if (o->finish_teacher.path) {
         argv[n++] = (char *)"--teacher";
         argv[n++] = o->finish_teacher.path;
+    }
+    if (o->spec.data == DATA_IMAGES) {
+        argv[n++] = (char *)"--index";
+        argv[n++] = o->data[0].path;
     }
     if (t->threads > 0) {
         argv[n++] = (char *)"--threads";

@@ -32,8 +32,8 @@ static float curve_at(const struct frame *f, int group, double frac)
 static void describe(const struct frame *f, int t, float *x)
 {
     int k = f->cut[t];
-    const struct channel_group *group = &f->s->groups->of[k];
-    const struct node *d = &f->s->graph->nodes[group->first];
+    const struct fine *fine = f->s->fine;
+    const struct node *d = &f->s->graph->nodes[fine ? fine->of[k].node : f->s->groups->of[k].first];
     bool conv = d->op == OP_CONV;
     x[FEATURE_INDEX] = (float)t;
     x[FEATURE_GEMM] = !conv;
@@ -44,8 +44,8 @@ static void describe(const struct frame *f, int t, float *x)
     x[FEATURE_STRIDE] =
         conv ? (float)d->u.conv.win.stride_h : 0; /* as AMC has it for FC layers: stride 0, kernel 1 */
     x[FEATURE_KERNEL] = conv ? (float)d->u.conv.win.R : 1;
-    x[FEATURE_CONSUMERS] = (float)consumers(f, k);
-    x[FEATURE_TIED] = group->tied;
+    x[FEATURE_CONSUMERS] = fine ? (float)fine->of[k].weights : (float)consumers(f, k);
+    x[FEATURE_TIED] = fine ? conv && d->u.conv.groups > 1 : f->s->groups->of[k].tied;
     x[FEATURE_CURVE_25] = curve_at(f, k, 0.25);
     x[FEATURE_CURVE_50] = curve_at(f, k, 0.5);
     x[FEATURE_CURVE_75] = curve_at(f, k, 0.75);
@@ -109,8 +109,8 @@ void features_at(const struct features *x, int budget, int t, const struct bill 
     s[FEATURE_SHARE] = share[t];
     s[FEATURE_SENSITIVE] = (float)x->sensitive[(size_t)budget * (size_t)f->n + (size_t)g] / (float)most[g];
     s[FEATURE_BUDGET] = (float)bg->frac;
-    s[FEATURE_PARAMS] = bg->kind == COST_PARAMS;
-    s[FEATURE_BYTES] = bg->kind == COST_BYTES;
+    s[FEATURE_PARAMS] = bg->kind == COST_PARAMS || bg->kind == COST_LATENCY;
+    s[FEATURE_BYTES] = bg->kind == COST_BYTES || bg->kind == COST_LATENCY;
     s[FEATURE_REDUCED] = (float)(1 - (double)b->cost / (double)b->price->dense);
     s[FEATURE_REST] = rest;
     s[FEATURE_LAST] = t == 0 ? 1 : (float)b->keep[f->cut[t - 1]] / (float)most[f->cut[t - 1]];

@@ -22,8 +22,8 @@ enum feature {
     FEATURE_WIDTH,
     FEATURE_STRIDE,
     FEATURE_KERNEL,    /* k */
-    FEATURE_CONSUMERS, /* nodes with weights that read the group */
-    FEATURE_TIED,      /* passes through a residual add */
+    FEATURE_CONSUMERS, /* nodes with weights that read the group; fine: the layer's weights */
+    FEATURE_TIED,      /* passes through a residual add; fine: a grouped conv */
     FEATURE_CURVE_25,  /* sensitivity: error with a quarter, a half, three quarters kept */
     FEATURE_CURVE_50,
     FEATURE_CURVE_75,
@@ -31,7 +31,7 @@ enum feature {
     FEATURE_SHARE = FEATURES_FIXED, /* of the dense cost: what goes with the group at its least, all others whole */
     FEATURE_SENSITIVE,              /* what the sensitivity allocation keeps */
     FEATURE_BUDGET,                 /* fraction */
-    FEATURE_PARAMS,                 /* kind of the budget's cost: 0 0 for MACs */
+    FEATURE_PARAMS,                 /* kind of the budget's cost: 0 0 for MACs, 1 1 for latency */
     FEATURE_BYTES,
     FEATURE_REDUCED, /* of the dense cost: what is gone with the undecided groups at their least */
     FEATURE_REST,    /* of the dense cost: the shares of the groups still to come */

@@ -21,9 +21,11 @@ const struct price *frame_price(const struct frame *f, int budget)
 static int check_budget(const struct frame *f, int budget, struct err *e)
 {
     const struct budget *b = &f->s->budgets[budget];
+    if (b->kind == COST_LATENCY && !f->s->latency)
+        BUG("a latency budget without a table");
     struct cost least, dense;
-    cost_of(f->s->graph, f->s->groups, f->s->limits->least, &least);
-    cost_of(f->s->graph, f->s->groups, NULL, &dense);
+    setting_cost(f->s, f->s->limits->least, &least);
+    setting_cost(f->s, NULL, &dense);
     if (least.of[b->kind] <= b->most)
         return 0;
     return err_set(e, ERR_INVALID,
@@ -47,11 +49,11 @@ static int check_curves(const struct frame *f, struct err *e)
 
 static int check_setting(const struct setting *s, struct err *e)
 {
-    if (s->limits->n != s->groups->n)
-        BUG("limits for %d groups, model has %d", s->limits->n, s->groups->n);
-    if (s->groups->n > MAX_GROUPS)
-        return err_set(e, ERR_UNSUPPORTED, "model has %d groups, a policy decides on %d at most", s->groups->n,
-                       MAX_GROUPS);
+    int n = s->fine ? s->fine->n : s->groups->n;
+    if (s->limits->n != n)
+        BUG("limits for %d groups, model has %d", s->limits->n, n);
+    if (n > MAX_GROUPS)
+        return err_set(e, ERR_UNSUPPORTED, "model has %d groups, a policy decides on %d at most", n, MAX_GROUPS);
     if (s->n_budgets < 1)
         return err_set(e, ERR_INVALID, "a search needs a budget");
     if (s->episodes < 1)
@@ -66,7 +68,7 @@ int frame_init(struct frame *f, const struct setting *s, struct err *e)
     int rc = check_setting(s, e);
     if (rc < 0)
         return rc;
-    *f = (struct frame){.s = s, .n = s->groups->n};
+    *f = (struct frame){.s = s, .n = s->limits->n};
     f->cut = xcalloc((size_t)f->n, sizeof *f->cut);
     f->record = xcalloc((size_t)s->episodes, sizeof *f->record);
     for (int g = 0; g < f->n; g++)
@@ -78,7 +80,8 @@ int frame_init(struct frame *f, const struct setting *s, struct err *e)
         enum cost_kind kind = s->budgets[b].kind;
         rc = check_budget(f, b, e);
         if (rc == 0 && !f->priced[kind]) {
-            rc = price_init(&f->price[kind], s->graph, s->groups, s->limits, kind, e);
+            rc = s->fine ? price_fine(&f->price[kind], s->fine, s->limits, kind, e)
+                         : price_init(&f->price[kind], s->graph, s->groups, s->limits, kind, s->latency, e);
             f->priced[kind] = rc == 0;
         }
     }
@@ -120,6 +123,6 @@ bool frame_fits(const struct frame *f, int budget, const int *keep)
 {
     const struct budget *b = &f->s->budgets[budget];
     struct cost c;
-    cost_of(f->s->graph, f->s->groups, keep, &c);
+    setting_cost(f->s, keep, &c);
     return c.of[b->kind] <= b->most;
 }

@@ -28,7 +28,7 @@ void frame_note(struct frame *f, int episode, const int *keep);
 /* Whether an episode before this one and under the same budget has this vector. */
 bool frame_seen(const struct frame *f, int episode, const int *keep);
 
-/* cost_of: whole groups, after rounding; what the promise of policy.h is checked with. */
+/* By setting_cost: whole groups, after rounding; what the promise of policy.h is checked with. */
 bool frame_fits(const struct frame *f, int budget, const int *keep);
 
 #endif

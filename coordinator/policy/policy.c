@@ -24,6 +24,14 @@ struct policy {
     int observed; /* episodes */
 };
 
+void setting_cost(const struct setting *s, const int *keep, struct cost *out)
+{
+    if (s->fine)
+        fine_cost(s->fine, keep, out);
+    else
+        latency_cost(s->latency, s->graph, s->groups, keep, out);
+}
+
 int policy_new(struct policy **out, const struct setting *s, struct err *e)
 {
     struct policy *p = xcalloc(1, sizeof *p);
@@ -77,7 +85,7 @@ void policy_recall(struct policy *p, int episode, const int *keep)
 static double reward_of(const struct setting *s, const int *keep, const struct outcome *o)
 {
     struct cost c;
-    cost_of(s->graph, s->groups, keep, &c);
+    setting_cost(s, keep, &c);
     bool sound = !o->failed && o->top1 >= 0 && o->top1 <= 1; /* false for NaN */
     return policy_reward(s->reward, sound ? o->top1 : 0, &c);
 }

@@ -14,7 +14,8 @@
 
 #include "common/base/buf.h"
 #include "common/model/action.h"
-#include "common/model/cost.h"
+#include "common/model/fine.h"
+#include "common/model/latency.h"
 
 enum policy_kind { POLICY_DDPG, POLICY_RANDOM, POLICY_UNIFORM, POLICY_SENSITIVITY, POLICY_KINDS };
 enum reward_kind { REWARD_ACCURACY, REWARD_ERROR_FLOPS, REWARD_ERROR_PARAMS, REWARD_KINDS };
@@ -28,9 +29,12 @@ struct budget {
 
 struct setting { /* borrowed by the policy for its whole life */
     const struct graph *graph;
-    const struct groups *groups;
+    const struct groups *groups; /* what is decided on; NULL: the layers of `fine` are, which else is NULL ("group" then reads
+                                    "layer" in all of policy/) */
+    const struct fine *fine;
     const struct limits *limits;
-    const float *const *curve; /* (groups)(most + 1): relative reconstruction error when k classes are kept; curve[g][most] = 0 */
+    const float *const *curve; /* (groups)(most + 1): relative error of the layers when k are kept; curve[g][most] = 0 */
+    const struct latency *latency; /* NULL where no budget is of COST_LATENCY */
     const struct budget *budgets;
     int n_budgets;
     uint64_t seed;
@@ -39,6 +43,8 @@ struct setting { /* borrowed by the policy for its whole life */
     enum policy_start start;
     enum reward_kind reward;
 };
+
+void setting_cost(const struct setting *s, const int *keep /* NULL: the dense network */, struct cost *out);
 
 struct outcome { /* what an evaluation found, on the reward split */
     double top1; /* fraction correct, 0..1 */

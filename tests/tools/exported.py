@@ -4,7 +4,9 @@
                                                                  shapes against the JSON; and run in OpenCV where it is installed
     exported.py slice PARENT.onnx FILE.json OUT.onnx             the parent cut here as the JSON says
     exported.py run A.onnx B.onnx                                both in OpenCV on the same numbers: prints the largest difference, relative
-    exported.py zeros FILE.onnx                                  prints the numbers of a file's convs, gemms and others that aren't zero
+    exported.py sparse FILE.onnx FILE.json PARENT.onnx           of single weights: the checker, the JSON; prints MACs, parameters and bytes
+                                                                 of what isn't zero
+    exported.py same A.onnx B.onnx                               whether their numbers are the same, bit by bit
 
 Exits with 77 where python3-onnx (or, for run, OpenCV) isn't there.
 """
@@ -156,12 +158,54 @@ def run(a, b):
     print("%.3g" % (np.abs(x - y).max() / np.abs(y).max()))
 
 
-def zeros(path):
-    model = onnx.load(path)
-    t = tensors(model)
-    weights = {n.input[1] for n in model.graph.node if n.op_type in ("Conv", "Gemm")}
-    print(" ".join(str(int(np.count_nonzero(v))) for name, v in sorted(t.items()) if name in weights))
+def conv_positions(node, shapes):
+    return shapes[node.output[0]][2] * shapes[node.output[0]][3] if node.op_type == "Conv" else 1
+
+
+def sparse_bytes(n, m):
+    """As common/model/fine.h has it."""
+    return min(4 * n, 4 * m + -(-n // 8), 5 * (m + (n - m) // 256))
+
+
+def sparse(path, kept_path, parent_path):
+    """Prints MACs, parameters and bytes of what isn't zero."""
+    onnx.checker.check_model(path, full_check=True)
+    model, parent = onnx.shape_inference.infer_shapes(onnx.load(path)), onnx.load(parent_path)
+    kept = json.load(open(kept_path))
+    check_stored(model)
+    values = list(model.graph.value_info) + list(model.graph.output)
+    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
+    t, old = tensors(model), {n.output[0]: tensors(parent)[n.input[1]] for n in parent.graph.node if n.op_type in ("Conv", "Gemm")}
+    macs = params = size = 0
+    listed = {l["value"]: l for l in kept["layers"]}
+    for n in model.graph.node:
+        if n.op_type in ("Conv", "Gemm"):
+            w = t[n.input[1]]
+            m = int(np.count_nonzero(w))
+            macs += m * conv_positions(n, shapes)
+            params += m
+            size += sparse_bytes(w.size, m)
+            l = listed.pop(n.output[0])
+            if (l["nonzero"], l["weights"]) != (m, w.size) or abs(l["density"] - m / w.size) > 1e-6:
+                fail("%s: %d of %d in the file" % (l, m, w.size))
+            if w.shape != old[n.output[0]].shape:
+                fail("%s has another shape than the parent's" % n.name)
+            rest = n.input[2:]
+        else:
+            rest = n.input[1:] if n.op_type == "BatchNormalization" else []
+        for k, name in enumerate(rest):
+            params += t[name].size if k < 2 else 0
+            size += 4 * t[name].size
+    if listed:
+        fail("layers that the file hasn't: %s" % list(listed))
+    print(macs, params, size)
+
+
+def same(a, b):
+    x, y = tensors(onnx.load(a)), tensors(onnx.load(b))
+    if x.keys() != y.keys() or any(x[k].tobytes() != y[k].tobytes() for k in x):
+        fail("not the same numbers")
 
 
 if __name__ == "__main__":
-    {"check": check, "slice": cut, "run": run, "zeros": zeros}[sys.argv[1]](*sys.argv[2:])
+    {"check": check, "slice": cut, "run": run, "sparse": sparse, "same": same}[sys.argv[1]](*sys.argv[2:])

@@ -19,10 +19,9 @@ static int write_all(const struct dataset *d, double mean, double std, FILE *f)
     const double means[] = {mean, mean, mean, mean}, stds[] = {std, std, std, std};
     float *x = xcalloc(area, sizeof(*x));
     bool ok = fwrite(d->labels, 1, (size_t)d->n, f) == (size_t)d->n;
-    for (int i = 0; i < d->n && ok; i++) {
-        dataset_fill(d, &i, 1, means, stds, x);
-        ok = fwrite(x, sizeof(*x), area, f) == area;
-    }
+    struct err e;
+    for (int i = 0; i < d->n && ok; i++)
+        ok = dataset_fill(d, &i, 1, means, stds, x, &e) == 0 && fwrite(x, sizeof(*x), area, f) == area;
     free(x);
     return ok ? 0 : -1;
 }

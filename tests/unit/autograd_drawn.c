@@ -3,6 +3,7 @@
  */
 #include "common/zoo/zoo.h"
 #include "tests/unit/autograd_net.h"
+#include "tests/unit/drawn_ops.h"
 
 /* ---- drawn nets ---- */
 
@@ -17,7 +18,8 @@ static int pick(struct net *n, int like)
     const struct node *nodes = n->m.graph.nodes, *l = &nodes[like < 0 ? 0 : like];
     for (;;) {
         int i = (int)rng_below(&n->rng, (uint64_t)n->m.graph.n);
-        if (like < 0 || (nodes[i].C == l->C && nodes[i].H == l->H && nodes[i].W == l->W))
+        bool alike = like < 0 || (nodes[i].C == l->C && nodes[i].H == l->H && nodes[i].W == l->W);
+        if (alike && !nodes[i].flat)
             return i;
     }
 }
@@ -36,7 +38,7 @@ static int drawn_conv(struct net *n, int x)
 static int drawn_node(struct net *n)
 {
     int x = rng_below(&n->rng, 4) > 0 ? n->last : pick(n, -1), C = n->m.graph.nodes[x].C, y;
-    switch (rng_below(&n->rng, 11)) {
+    switch (rng_below(&n->rng, 17)) {
     case 0:
     case 1:
     case 2:
@@ -55,6 +57,17 @@ static int drawn_node(struct net *n)
         return C + n->m.graph.nodes[y].C < 80 ? concat(n, x, y, -1) : relu(n, x);
     case 9:
         return pool(n, rng_below(&n->rng, 2) ? OP_MAXPOOL : OP_AVGPOOL, x, window(3, 1, 1), false);
+    case 10:
+    case 11:
+        return drawn_act(n, x);
+    case 12:
+        return drawn_gate(n, x);
+    case 13:
+        return drawn_shuffle(n, x);
+    case 14:
+        return mul(n, x, pick(n, x));
+    case 15:
+        return drawn_lrn(n, x);
     default:
         return slice(n, pad(n, x, (int)rng_below(&n->rng, 9), 1, 0), (struct span){1, C + 1, 1}, 1);
     }
@@ -71,7 +84,10 @@ static void draw_net(struct net *n)
         if (rng_below(&n->rng, 2))
             relu(n, i);
     }
-    tail(n, n->last, 5);
+    if (rng_below(&n->rng, 3) == 0)
+        gemm(n, flatten_last(n, n->last), 5, true);
+    else
+        tail(n, n->last, 5);
 }
 
 START_TEST(drawn)

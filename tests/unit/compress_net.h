@@ -5,7 +5,7 @@
 #define TESTS_UNIT_COMPRESS_NET_H
 
 #include "common/model/groups.h"
-#include "tests/unit/engine_net.h"
+#include "tests/unit/drawn_ops.h"
 #include "worker/engine/pool.h"
 #include "worker/train/score.h"
 
@@ -50,7 +50,9 @@ static inline int drawn_slice(struct net *n, int x)
 static inline int drawn_node(struct net *n)
 {
     int x = one_of(n, 4) > 0 ? n->last : one_of(n, n->m.graph.n);
-    switch (one_of(n, 13)) {
+    while (n->m.graph.nodes[x].flat)
+        x = one_of(n, n->m.graph.n);
+    switch (one_of(n, 18)) {
     case 0:
     case 1:
     case 2:
@@ -74,6 +76,16 @@ static inline int drawn_node(struct net *n)
         return pool(n, one_of(n, 2) ? OP_MAXPOOL : OP_AVGPOOL, x, window(3, 1, 1), one_of(n, 2));
     case 11:
         return n->m.graph.nodes[x].C < 40 ? pad(n, x, one_of(n, 3), one_of(n, 3), 0) : relu(n, x);
+    case 12:
+        return drawn_act(n, x);
+    case 13:
+        return drawn_gate(n, x);
+    case 14:
+        return drawn_shuffle(n, x);
+    case 15:
+        return mul(n, x, partner(n, x, false));
+    case 16:
+        return one_of(n, 3) ? drawn_act(n, x) : drawn_lrn(n, x);
     default:
         return drawn_slice(n, x);
     }
@@ -90,7 +102,8 @@ static inline void draw_net(struct net *n)
             relu(n, x);
     }
     if (one_of(n, 2)) {
-        x = relu(n, gemm(n, unary(n, OP_FLATTEN, n->last), 6, one_of(n, 2)));
+        int flat = one_of(n, 2) ? flatten_last(n, n->last) : unary(n, OP_FLATTEN, n->last);
+        x = relu(n, gemm(n, flat, 6, one_of(n, 2)));
         gemm(n, one_of(n, 2) ? bn(n, x) : x, 5, one_of(n, 2));
     } else {
         tail(n, n->last, 5);
@@ -166,7 +179,8 @@ static inline float *album_floats(const struct album *a, int first, int n)
     float *x = xcalloc((size_t)n * (size_t)a->data.C * (size_t)a->data.H * (size_t)a->data.W, sizeof(float));
     for (int i = 0; i < n; i++)
         index[i] = a->set.index ? a->set.index[first + i] : first + i;
-    dataset_fill(&a->data, index, n, a->mean, a->std, x);
+    struct err e;
+    ck_assert_int_eq(dataset_fill(&a->data, index, n, a->mean, a->std, x, &e), 0);
     free(index);
     return x;
 }

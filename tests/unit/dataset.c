@@ -194,9 +194,15 @@ START_TEST(idx_reads)
 }
 END_TEST
 
+static void fill(const struct dataset *d, const int *index, int n, const double *mean, const double *std, float *x)
+{
+    struct err e;
+    ck_assert_int_eq(dataset_fill(d, index, n, mean, std, x, &e), 0);
+}
+
 static void fill_toy(struct dataset *d, uint8_t *pixels, uint8_t *labels, int n, int C, int H, int W)
 {
-    *d = (struct dataset){n, C, H, W, 2, pixels, labels};
+    *d = (struct dataset){.n = n, .C = C, .H = H, .W = W, .n_classes = 2, .pixels = pixels, .labels = labels};
     for (int i = 0; i < n * C * H * W; i++)
         pixels[i] = (uint8_t)(i * 37);
 }
@@ -211,8 +217,8 @@ START_TEST(filling)
     struct dataset d;
     fill_toy(&d, pixels, labels, N, C, 3, 5);
     x[4 * C * AREA] = 42;
-    dataset_fill(&d, index, 4, mean, std, x);
-    dataset_fill(&d, index, 4, NULL, NULL, plain);
+    fill(&d, index, 4, mean, std, x);
+    fill(&d, index, 4, NULL, NULL, plain);
     for (int i = 0; i < 4; i++)
         for (int c = 0; c < C; c++)
             for (int k = 0; k < AREA; k++) {
@@ -341,7 +347,7 @@ static double share_right(const struct dataset *d, const float *w, const double 
     for (int i = 0; i < d->n; i++) {
         double y[CLASSES];
         int best = 0;
-        dataset_fill(d, &i, 1, mean, std, x);
+        fill(d, &i, 1, mean, std, x);
         linear(w, x, y);
         for (int k = 1; k < CLASSES; k++)
             best = y[k] > y[best] ? k : best;
@@ -360,7 +366,7 @@ START_TEST(synthetic_not_linear)
     draw(&test, SPLIT_TEST, 1);
     for (int epoch = 0; epoch < 3; epoch++)
         for (int i = 0; i < train.n; i++) {
-            dataset_fill(&train, &i, 1, mean, std, x);
+            fill(&train, &i, 1, mean, std, x);
             learn(w, x, train.labels[i], 1e-4 / (1 + epoch));
         }
     double on_train = share_right(&train, w, mean, std), on_test = share_right(&test, w, mean, std);

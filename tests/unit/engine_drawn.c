@@ -1,7 +1,7 @@
 /*
  * The engine against its naive twin on nets drawn at random, and against itself on several threads.
  */
-#include "tests/unit/engine_net.h"
+#include "tests/unit/drawn_ops.h"
 #include "worker/engine/pool.h"
 
 /* ---- drawn nets ---- */
@@ -32,51 +32,6 @@ static int drawn_conv(struct net *n, int x)
     if (rng_below(&n->rng, 6) == 0)
         return conv_win(n, x, C, window(3, stride, 1), C, true);
     return conv_win(n, x, K, window(R, stride, R / 2), 1, rng_below(&n->rng, 2) == 0);
-}
-
-static int drawn_act(struct net *n, int x)
-{
-    switch (rng_below(&n->rng, 9)) {
-    case 0:
-        return unary(n, OP_SIGMOID, x);
-    case 1:
-        return unary(n, OP_TANH, x);
-    case 2:
-        return act(n, OP_HARDSIGMOID, x, 0.2F, 0.5F);
-    case 3:
-        return unary(n, OP_HARDSWISH, x);
-    case 4:
-        return act(n, OP_LEAKYRELU, x, 0.1F, 0);
-    case 5:
-        return act(n, OP_ELU, x, 0.7F, 0);
-    case 6:
-        return unary(n, OP_PRELU, x);
-    case 7:
-        return mul(n, unary(n, OP_SIGMOID, x), x);
-    default:
-        return mul(n, x, act(n, OP_HARDSIGMOID, x, 1.0F / 6, 0.5F));
-    }
-}
-
-/* A squeeze-and-excite block. */
-static int drawn_gate(struct net *n, int x)
-{
-    int C = n->m.graph.nodes[x].C, s = unary(n, OP_GLOBALPOOL, x);
-    if (rng_below(&n->rng, 2))
-        s = conv_win(n, relu(n, conv_win(n, s, 5, window(1, 1, 0), 1, true)), C, window(1, 1, 0), 1, true);
-    else
-        s = unary(n, OP_UNFLATTEN, gemm(n, unary(n, OP_FLATTEN, s), C, true));
-    return mul(n, x, unary(n, OP_SIGMOID, s));
-}
-
-static int drawn_shuffle(struct net *n, int x)
-{
-    int C = n->m.graph.nodes[x].C, groups = 2 + (int)rng_below(&n->rng, 3);
-    while (C % groups)
-        groups--;
-    if (rng_below(&n->rng, 2) && groups > 1)
-        x = conv_win(n, x, 3 * groups * (1 + (int)rng_below(&n->rng, 4)), window(1, 1, 0), groups, true);
-    return shuffle(n, x, groups);
 }
 
 static int drawn_node(struct net *n)
@@ -112,7 +67,7 @@ static int drawn_node(struct net *n)
     case 14:
         return mul(n, x, pick(n, x));
     case 15:
-        return lrn(n, x, 1 + (int)rng_below(&n->rng, 6), 0.3F, rng_below(&n->rng, 2) ? 0.75F : 0.5F, 1);
+        return drawn_lrn(n, x);
     default:
         return slice(n, pad(n, x, (int)rng_below(&n->rng, 9), 1, 0), (struct span){1, C + 1, 1}, 1);
     }

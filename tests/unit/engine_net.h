@@ -196,7 +196,10 @@ static inline void draw_weights(struct net *n)
         struct params *p = &n->m.weights.of[i];
         bool norm = n->m.graph.nodes[i].op == OP_BN;
         double fan = p->n_w ? (double)p->n_w / n->m.graph.nodes[i].C : 1;
-        fill(&n->rng, p->w, p->n_w, norm ? 1 : 0, norm ? 0.2 : sqrt(2 / fan));
+        if (n->m.graph.nodes[i].op == OP_PRELU)
+            fill(&n->rng, p->w, p->n_w, 0.25, 0.3);
+        else
+            fill(&n->rng, p->w, p->n_w, norm ? 1 : 0, norm ? 0.2 : sqrt(2 / fan));
         fill(&n->rng, p->b, p->n_b, 0.1, 0.3);
         fill(&n->rng, p->mean, p->n_b, 0, 0.3);
         for (size_t c = 0; p->var && c < p->n_b; c++)

@@ -26,7 +26,7 @@ static void trial_init(struct trial *t, const struct model *m, struct pool *thre
     t->cw = (struct compress_work){
         .pool = threads, .model = &t->m, .recipe = recipe, .reward = reward, .calibrate = calibrate};
     must(profile_make(&t->cw, &t->p, &e), &e);
-    must(dense_new(&t->d, &t->m, &t->p, &e), &e);
+    must(dense_new(&t->d, &t->m, &t->p, CUT_CHANNELS, &e), &e);
 }
 
 static void trial_release(struct trial *t)

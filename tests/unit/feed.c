@@ -1,8 +1,11 @@
 #include <check.h>
 #include <string.h>
 
+#include "tests/unit/picture_files.h"
+
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/pictures/folder.h"
 #include "worker/train/feed.h"
 
 enum { IMAGES = 50, C = 1, H = 4, W = 3, IMAGE = C * H * W };
@@ -18,7 +21,9 @@ struct trial {
 
 static void trial_init(struct trial *t)
 {
-    t->d = (struct dataset){2 * IMAGES, C, H, W, 10, mem_alloc(2 * IMAGES, IMAGE), mem_alloc(2 * IMAGES, 1)};
+    t->d = (struct dataset){.n = 2 * IMAGES, .C = C, .H = H, .W = W, .n_classes = 10};
+    t->d.pixels = mem_alloc(2 * IMAGES, IMAGE);
+    t->d.labels = mem_alloc(2 * IMAGES, 1);
     for (int i = 0; i < 2 * IMAGES * IMAGE; i++)
         t->d.pixels[i] = (uint8_t)(i * 37 + i / IMAGE);
     for (int i = 0; i < 2 * IMAGES; i++)
@@ -33,7 +38,7 @@ static struct feed *start(const struct trial *t, const struct augment *a, int ba
 {
     struct feed *f;
     struct err e;
-    if (feed_new(&f, &t->set, a, batch, seed, epoch, step, &e) < 0)
+    if (feed_new(&f, &t->set, a, batch, seed, epoch, step, 2, &e) < 0)
         ck_abort_msg("%s", e.text);
     return f;
 }
@@ -56,6 +61,7 @@ START_TEST(once_an_epoch)
     const int batch = batches[_i];
     struct trial t;
     struct feed_batch b;
+    struct err e;
     int order[2][IMAGES], left_out[IMAGES] = {0}, rest = IMAGES % batch;
     float x[IMAGE];
     trial_init(&t);
@@ -70,7 +76,7 @@ START_TEST(once_an_epoch)
                 times[b.images[i]]++;
                 order[epoch % 2][at++] = b.images[i];
                 ck_assert_int_eq(b.labels[i], t.d.labels[image]);
-                dataset_fill(&t.d, &image, 1, mean, std, x);
+                ck_assert_int_eq(dataset_fill(&t.d, &image, 1, mean, std, x, &e), 0);
                 ck_assert_mem_eq(x, b.x + i * IMAGE, sizeof x);
                 ck_assert(!b.flipped[i]);
             }
@@ -134,6 +140,7 @@ START_TEST(augmented)
     enum { BATCH = 16, PER_EPOCH = IMAGES / BATCH };
     struct trial t;
     struct feed_batch b, other;
+    struct err e;
     float x[IMAGE];
     int flips = 0, same = 0;
     trial_init(&t);
@@ -143,8 +150,9 @@ START_TEST(augmented)
         next(g, &other);
         for (int k = 0; k < BATCH; k++) {
             bool flipped;
-            augment_image(&all, &t.d, t.index[b.images[k]], mean, std, 3, i / PER_EPOCH, i % PER_EPOCH * BATCH + k,
-                          x, &flipped);
+            ck_assert_int_eq(augment_image(&all, &t.d, t.index[b.images[k]], mean, std, 3, i / PER_EPOCH,
+                                           i % PER_EPOCH * BATCH + k, x, &flipped, &e),
+                             0);
             ck_assert_mem_eq(x, b.x + k * IMAGE, sizeof x);
             ck_assert(flipped == b.flipped[k]);
             flips += flipped;
@@ -206,9 +214,92 @@ START_TEST(too_few_images)
     struct feed *f;
     struct err e;
     trial_init(&t);
-    ck_assert_int_eq(feed_new(&f, &t.set, &plain, IMAGES + 1, 1, 0, 0, &e), ERR_INVALID);
+    ck_assert_int_eq(feed_new(&f, &t.set, &plain, IMAGES + 1, 1, 0, 0, 2, &e), ERR_INVALID);
     ck_assert_str_eq(e.text, "a batch of 51 is more than the 50 images to train on");
     dataset_release(&t.d);
+}
+END_TEST
+
+/* ---- picture files ---- */
+
+enum { FILES = 12, SIDE = 16, CROP = 3 * SIDE * SIDE };
+
+static struct pictures *open_files(struct dataset *d)
+{
+    const struct pictures_view v = {.H = SIDE, .W = SIDE};
+    struct picture_index x;
+    struct pictures *p;
+    struct err e;
+    ck_assert_msg(picture_folder_scan(&x, picture_path("set"), NULL, &e) == 0, "%s", e.text);
+    ck_assert_int_eq(pictures_open(&p, &x, picture_path("set"), NULL, &v, 0, &e), 0);
+    ck_assert_int_eq(dataset_of_pictures(d, p, NULL, FILES, &e), 0);
+    return p;
+}
+
+static void make_files(void)
+{
+    char name[64];
+    for (int i = 0; i < FILES; i++) {
+        snprintf(name, sizeof(name), "set/%c/%02d.jpg", 'a' + i / 4, i);
+        picture_make(name, 20 + i, 40 - i, i);
+    }
+}
+
+/* The batches are the same however many threads decode, and the labels are the pictures'. */
+START_TEST(pictures_by_any_threads)
+{
+    static const struct augment a = {.flip = true, .scale = {0.3, 1}};
+    struct dataset d;
+    struct feed *f[2];
+    struct feed_batch b[2];
+    struct err e;
+    make_files();
+    struct pictures *p = open_files(&d);
+    const struct scored_set set = {&d, NULL, FILES, NULL, NULL};
+    for (int k = 0; k < 2; k++)
+        ck_assert_int_eq(feed_new(&f[k], &set, &a, 5, 9, 0, 0, 1 + 3 * k, &e), 0);
+    for (int step = 0; step < 6; step++) {
+        next(f[0], &b[0]);
+        next(f[1], &b[1]);
+        ck_assert_mem_eq(b[0].x, b[1].x, 5 * CROP * sizeof(float));
+        for (int i = 0; i < 5; i++) {
+            ck_assert_int_eq(b[0].images[i], b[1].images[i]);
+            ck_assert_int_eq(b[0].labels[i], b[0].images[i] / 4);
+            ck_assert_int_eq(b[1].labels[i], b[0].images[i] / 4);
+        }
+    }
+    feed_free(f[0]);
+    feed_free(f[1]);
+    dataset_release(&d);
+    pictures_free(p);
+}
+END_TEST
+
+/* Batches before it come; then the file is named, again and again. */
+START_TEST(a_broken_picture_ends_it)
+{
+    static const struct augment a = {.flip = true};
+    struct dataset d;
+    struct feed *f;
+    struct feed_batch b;
+    struct err e;
+    int rc = 0, batches = 0;
+    struct buf jpeg = picture_jpeg(40, 40, 1, false);
+    make_files();
+    picture_write("set/b/05.jpg", jpeg.p, jpeg.n / 2);
+    struct pictures *p = open_files(&d);
+    const struct scored_set set = {&d, NULL, FILES, NULL, NULL};
+    ck_assert_int_eq(feed_new(&f, &set, &a, 1, 9, 0, 0, 2, &e), 0);
+    while ((rc = feed_next(f, &b, &e)) == 0 && batches < FILES)
+        batches++;
+    ck_assert_int_eq(rc, ERR_INVALID);
+    ck_assert_int_lt(batches, FILES);
+    ck_assert_str_eq(e.text, "image \"b/05.jpg\": broken JPEG file: Premature end of JPEG file");
+    ck_assert_int_eq(feed_next(f, &b, &e), ERR_INVALID);
+    feed_free(f);
+    dataset_release(&d);
+    pictures_free(p);
+    buf_release(&jpeg);
 }
 END_TEST
 
@@ -223,6 +314,11 @@ int main(void)
     tcase_add_test(t, borrowed);
     tcase_add_test(t, ends_any_time);
     tcase_add_test(t, too_few_images);
+    TCase *pictures = tcase_create("pictures");
+    tcase_add_checked_fixture(pictures, picture_dir_make, picture_dir_remove);
+    tcase_add_test(pictures, pictures_by_any_threads);
+    tcase_add_test(pictures, a_broken_picture_ends_it);
+    suite_add_tcase(s, pictures);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

@@ -249,6 +249,76 @@ START_TEST(interrupted)
 }
 END_TEST
 
+/* ---- weights that stay zero ---- */
+
+/* Zeroes what the trial begins without: every third weight of all layers but the first, which stays whole. */
+static void thin_out(struct trial *t, struct mask *mask)
+{
+    struct err e;
+    bool first = true;
+    for (int i = 0; i < t->m.graph.n; i++) {
+        enum op op = t->m.graph.nodes[i].op;
+        if (op != OP_CONV && op != OP_GEMM)
+            continue;
+        for (size_t k = 0; !first && k < t->m.weights.of[i].n_w; k += 3)
+            t->m.weights.of[i].w[k] = 0;
+        first = false;
+    }
+    ck_assert_int_eq(mask_new(mask, &t->m, &e), 0);
+    t->work.mask = mask;
+}
+
+/* Zeros where they were, of weights and their velocity, and all others trained. */
+static void check_thin(const struct trial *t)
+{
+    bool first = true;
+    for (int i = 0; i < t->m.graph.n; i++) {
+        enum op op = t->m.graph.nodes[i].op;
+        const struct params *p = &t->m.weights.of[i], *v = &t->st.velocity.of[i];
+        if (op != OP_CONV && op != OP_GEMM)
+            continue;
+        size_t zeros = 0;
+        for (size_t k = 0; k < p->n_w; k++) {
+            zeros += p->w[k] == 0;
+            if (!first && k % 3 == 0)
+                ck_assert(p->w[k] == 0 && v->w[k] == 0);
+        }
+        ck_assert_uint_eq(zeros, first ? 0 : (p->n_w + 2) / 3);
+        first = false;
+    }
+}
+
+/* In either precision, with any threads, and from a checkpoint: the same bits, and zeros stay zeros. */
+START_TEST(masked)
+{
+    struct trial a, b, c;
+    struct mask m[3];
+    struct err e;
+    trial_init(&a, 1);
+    trial_init(&b, 3);
+    trial_init(&c, 1);
+    a.work.precision = b.work.precision = c.work.precision = _i ? PRECISION_BF16 : PRECISION_FP32;
+    a.how.decay_all = b.how.decay_all = c.how.decay_all = true;
+    thin_out(&a, &m[0]);
+    thin_out(&b, &m[1]);
+    thin_out(&c, &m[2]);
+    if (trains(&a)) {
+        check_thin(&a);
+        train(&b);
+        check_same_end(&a, &b);
+        draw_weights(&c.m, 5); /* the checkpoint brings its own, zeros too */
+        ck_assert_int_eq(fit_decode(&c.st, a.saved[1].p, a.saved[1].n, &e), 0);
+        train(&c);
+        check_same_end(&a, &c);
+    }
+    for (int i = 0; i < 3; i++)
+        mask_release(&m[i]);
+    trial_release(&a);
+    trial_release(&b);
+    trial_release(&c);
+}
+END_TEST
+
 START_TEST(same_with_any_threads)
 {
     struct trial one, three;
@@ -306,7 +376,7 @@ START_TEST(by_hand)
         t.m.weights.of[gemm].w[i] = (float)w[i];
     t.m.weights.of[gemm].b[1] = 0.5F;
     ck_assert_int_eq(fit_state_new(&t.st, &t.m, &e), 0);
-    t.d = (struct dataset){N, 2, 1, 1, 2, pixels, labels};
+    t.d = (struct dataset){.n = N, .C = 2, .H = 1, .W = 1, .n_classes = 2, .pixels = pixels, .labels = labels};
     t.set = (struct scored_set){&t.d, NULL, N, NULL, NULL};
     t.how = training_none();
     t.how.steps = STEPS;
@@ -545,6 +615,7 @@ int main(void)
     tcase_add_test(t, learns);
     tcase_add_loop_test(t, interrupted, 0, n_ways);
     tcase_add_loop_test(t, same_with_any_threads, 0, n_ways);
+    tcase_add_loop_test(t, masked, 0, 2);
     tcase_add_test(t, seeded);
     tcase_add_test(t, by_hand);
     tcase_add_test(t, diverges);

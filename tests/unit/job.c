@@ -147,7 +147,7 @@ static void check_file(struct surroundings *s, const struct msg_work *w, const s
     for (int i = 0; i < m.graph.n; i++)
         ck_assert_ptr_null(strstr(m.graph.nodes[i].name, "unfolded"));
     must(images_load(&im, &w->recipe, IMAGES_CARVED, &s->host, &e), &e);
-    must(images_test(&w->recipe, &s->host, &test, &e), &e);
+    must(images_test(&im, &w->recipe, &s->host, &test, &e), &e);
     for (int i = 0; i < 2; i++) {
         struct scored_set set = images_set(&im, i ? &test : &im.reward);
         const struct metrics *want = i ? &r->test : &r->reward;

@@ -210,7 +210,7 @@ START_TEST(the_test_set_is_scored_in_fp32)
     struct pool *p = new_pool(1);
     load_blob(&rd, &r.blob, &m);
     must(images_load(&im, &final.recipe, IMAGES_CARVED, &rd.s.host, &e), &e);
-    must(images_test(&final.recipe, &rd.s.host, &test, &e), &e);
+    must(images_test(&im, &final.recipe, &rd.s.host, &test, &e), &e);
     struct scored_set set = images_set(&im, &test);
     must(score_model(p, &m.graph, &m.weights, DTYPE_F32, &set, NULL, NULL, &score, &e), &e);
     ck_assert_int_eq(score.top1, r.test.top1);

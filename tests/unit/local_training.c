@@ -34,7 +34,7 @@ static void trial_init(struct trial *t, int epochs)
     snprintf(t->checkpoint, sizeof t->checkpoint, "%s.checkpoint", t->out);
     snprintf(t->data, sizeof t->data, "idx:%s", t->s.dir);
     t->work.type = MSG_WORK;
-    *w = (struct msg_work){.task = {TASK_TRAIN, 1, -1, 1}, .lr_scale = 1, .note = "training tiny"};
+    *w = (struct msg_work){.task = {TASK_TRAIN, 1, -1, 1}, .lr_scale = 1, .about = {.name = "tiny"}};
     w->recipe = tiny_recipe(&t->s, &model);
     w->recipe.reward = w->recipe.calibrate = 0;
     for (int i = 0; i < w->recipe.n_files; i++) /* as the command line sends them: found by name */
@@ -391,7 +391,7 @@ static const struct {
     {{"--model"}, "--model needs a value", 2},
     {{"--modell", "x"}, "--modell isn't an option that is known", 2},
     {{"--model", "m.onnx", "-o", "o.onnx", "more"}, "\"more\" isn't an option", 2},
-    {{"--data", "cifar11:x"}, "--data \"cifar11:x\": kinds are cifar10, cifar100, idx and synthetic", 2},
+    {{"--data", "cifar11:x"}, "--data \"cifar11:x\": kinds are cifar10, cifar100, idx, images and synthetic", 2},
     {{"--data", "idx"}, "--data \"idx\" isn't KIND:PATH", 2},
     {{"--threads", "0"}, "--threads \"0\" isn't a whole number from 1 to 4096", 2},
     {{"--model", "m.onnx", "-o", "o.onnx"}, "--data idx:PATH is missing", 1},

@@ -165,7 +165,7 @@ static bool check_damaged(const struct trial *t, const uint8_t *bytes, size_t n,
     if (profile_decode(bytes, n, &q, &e) < 0)
         return false;
     check_encodes(&q, bytes, n);
-    if (use && dense_new(&d, &t->n.m, &q, &e) == 0) {
+    if (use && dense_new(&d, &t->n.m, &q, CUT_CHANNELS, &e) == 0) {
         if (evaluate_make(&t->cw, &d, &q, keep, &m, &e) == 0)
             model_release(&m);
         dense_release(&d);
@@ -200,7 +200,7 @@ static void refuse(const struct trial *t, const struct net *n, const char *line)
 {
     struct dense d;
     struct err e = {.text = ""};
-    ck_assert_int_eq(dense_new(&d, &n->m, &t->p, &e), ERR_INVALID);
+    ck_assert_int_eq(dense_new(&d, &n->m, &t->p, CUT_CHANNELS, &e), ERR_INVALID);
     ck_assert_str_eq(e.text, line);
 }
 
@@ -211,7 +211,7 @@ START_TEST(of_another_network)
     struct dense d;
     struct err e;
     trial_init(&t, 8, 1);
-    must(dense_new(&d, &t.n.m, &t.p, &e), &e);
+    must(dense_new(&d, &t.n.m, &t.p, CUT_CHANNELS, &e), &e);
     dense_release(&d);
     build(&other, 1, 10);
     refuse(&t, &other, "the profile has statistics of 8 channels at node 1, the network asks for 10 at 1");
@@ -262,7 +262,7 @@ START_TEST(nothing_to_cut)
     must(profile_make(&t.cw, &t.p, &e), &e);
     profile_encode(&t.p, &t.bytes);
     must(profile_decode(t.bytes.p, t.bytes.n, &q, &e), &e);
-    must(dense_new(&d, &t.n.m, &q, &e), &e);
+    must(dense_new(&d, &t.n.m, &q, CUT_CHANNELS, &e), &e);
     must(evaluate_make(&t.cw, &d, &q, NULL, &m, &e), &e);
     model_release(&m);
     dense_release(&d);

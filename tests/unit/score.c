@@ -33,7 +33,7 @@ static void bench_init(struct bench *b, int outputs, int classes, int n, bool so
     ck_assert_int_eq(weights_new(&b->m.weights, &b->m.graph, &e), 0);
     for (int k = 0; k < outputs; k++)
         b->m.weights.of[gemm].w[k * PIXELS + k] = 1;
-    b->data = (struct dataset){n, 1, 3, 4, classes, mem_alloc((size_t)n, PIXELS), mem_alloc((size_t)n, 1)};
+    b->data = (struct dataset){.n = n, .C = 1, .H = 3, .W = 4, .n_classes = classes, .pixels = mem_alloc((size_t)n, PIXELS), .labels = mem_alloc((size_t)n, 1)};
     rng_init(&rng, 7, "score", 0);
     for (int i = 0; i < n; i++) {
         b->data.labels[i] = (uint8_t)rng_below(&rng, (uint64_t)classes);

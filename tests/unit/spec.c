@@ -5,9 +5,27 @@
 
 #include "common/base/mem.h"
 #include "coordinator/spec.h"
+#include "coordinator/spec_images.h"
+
+/* Pictures of a set and a network, as far as a spec looks at them. */
+static int check_images(const char *yaml, int split, int n, int n_test, bool folders, int classes, int outputs,
+                        struct err *e)
+{
+    struct spec s;
+    struct node nodes[] = {{.C = 3, .H = 32, .W = 48}, {.C = outputs, .H = 1, .W = 1}};
+    struct graph g = {.nodes = nodes, .n = 2, .output = 1};
+    const struct picture_index x = {
+        .split = split, .folders = folders, .n_classes = classes, .n = n, .n_test = n_test};
+    int rc = spec_parse(yaml, strlen(yaml), &s, e);
+    if (rc == 0)
+        rc = spec_check_images(&s, &x, &g, e);
+    spec_release(&s);
+    return rc;
+}
 
 #define H "spec_version: 1\nname: x\nmodel: m.onnx\n"
 #define S "data: {kind: synthetic}\n"
+#define PHOTOS "data: {kind: images, path: a}\n"
 #define B "budgets: {flops: [0.5]}\n"
 #define G H S B
 
@@ -63,9 +81,28 @@ static const struct {
     {G "seed: 3x\n", "spec: seed \"3x\": must be a whole number"},
     {H B, "spec: data.kind is missing"},
     {H "data: {path: a}\n" B, "spec: data.kind is missing"},
-    {H "data: {kind: cifar}\n" B, "spec: data.kind \"cifar\": must be one of cifar10, cifar100, idx, synthetic"},
-    {H "data: {kind: images, path: a}\n" B, "spec: data.kind images: reading picture files isn't there yet in this "
-                                            "version; use cifar10, cifar100, idx or synthetic"},
+    {H "data: {kind: cifar}\n" B, "spec: data.kind \"cifar\": must be one of cifar10, cifar100, idx, images, synthetic"},
+    {H "data: {kind: images}\n" B, "spec: data.path is missing"},
+    {H "data: {kind: images, path: a, labels: ../l.csv}\n" B,
+     "spec: data.labels \"../l.csv\": must be a plain file name"},
+    {H "data: {kind: images, path: a, labels: ..}\n" B, "spec: data.labels \"..\": must be a plain file name"},
+    {H "data: {kind: images, path: a, resize: 0}\n" B, "spec: data.resize 0: must be 1 to 4096"},
+    {H "data: {kind: images, path: a, offset: -1}\n" B, "spec: data.offset -1: must be 0 to 1000"},
+    {H "data: {kind: images, path: a, size: big}\n" B, "spec: data.size \"big\": must be a whole number"},
+    {H "data: {kind: images, path: a, resise: 3}\n" B,
+     "spec line 4: unknown key \"resise\" in \"data\": did you mean \"resize\"?"},
+    {H "data: {kind: idx, path: a, offset: 1}\n" B, "spec: data.offset: only images take it, not idx"},
+    {H "data: {kind: cifar10, path: a, labels: l}\n" B, "spec: data.labels: only images take it, not cifar10"},
+    {H PHOTOS "finetune: {augment: {pad: 4}}\n" B,
+     "spec: finetune.augment.pad 4: images aren't padded; augment.scale cuts them"},
+    {H PHOTOS "finish: {augment: {scale: [0.5]}}\n" B,
+     "spec: finish.augment.scale has 1 numbers: must be least and most, such as [0.08, 1]"},
+    {H PHOTOS "finish: {augment: {scale: [0.5, 0.25]}}\n" B,
+     "spec: finish.augment.scale [0.5, 0.25]: must ascend and be over 0, or [0, 0] for none"},
+    {H PHOTOS "finish: {augment: {scale: [0, 1]}}\n" B,
+     "spec: finish.augment.scale [0, 1]: must ascend and be over 0, or [0, 0] for none"},
+    {H PHOTOS "finish: {augment: {scale: [0.5, 2]}}\n" B, "spec: finish.augment.scale 2: must be 0 to 1"},
+    {G "finish: {augment: {scale: [0.5, 1]}}\n", "spec: finish.augment.scale: only images take it, not synthetic"},
     {H "data: {kind: idx}\n" B, "spec: data.path is missing"},
     {H "data: {kind: synthetic, path: a}\n" B, "spec: data.path \"a\": synthetic data has no files"},
     {G "normalize: {mean: [1, 2, 3], std: [1, 2]}\n", "spec: normalize has 3 numbers for mean and 2 for std"},
@@ -84,8 +121,10 @@ static const struct {
     {H S "budgets: {flops: [0]}\n", "spec: budgets.flops 0: must be over 0 and at most 1"},
     {H S "budgets: {flops: [50%]}\n", "spec: budgets.flops \"50%\": must be a number"},
     {H S "budgets: {flops: [0.5, 0.5]}\n", "spec: budgets.flops 0.5: stands twice"},
-    {H S "budgets: {latency: [0.5]}\n",
-     "spec: budgets.latency 0.5: a latency budget isn't there yet in this version; use flops, params or bytes"},
+    {H S "budgets: {latency: [1.5]}\n", "spec: budgets.latency 1.5: must be over 0 and at most 1"},
+    {G "latency: {batch: 0}\n", "spec: latency.batch 0: must be 1 to 4096"},
+    {G "latency: {batch: 4097}\n", "spec: latency.batch 4097: must be 1 to 4096"},
+    {G "latency: {bach: 8}\n", "spec line 6: unknown key \"bach\" in \"latency\": did you mean \"batch\"?"},
     {H S "budgets: {flops: [.1, .2, .3, .4, .5, .6, .7, .8], params: [.1, .2, .3, .4, .5, .6, .7, .8, .9]}\n",
      "spec: budgets: at most 16 in all"},
     {G "search: {policy: dpg}\n", "spec: search.policy \"dpg\": must be one of ddpg, random, uniform, sensitivity"},
@@ -96,11 +135,18 @@ static const struct {
     {G "search: {episodes: 100001}\n", "spec: search.episodes 100001: must be 1 to 100000"},
     {G "search: {warmup: -1}\n", "spec: search.warmup -1: must be 0 to 100000"},
     {G "search: {lookahead: 0}\n", "spec: search.lookahead 0: must be 1 to 10000"},
+    {G "cut: {kind: coarse}\n", "spec: cut.kind \"coarse\": must be one of channels, fine"},
+    {G "cut: {kind: fine, round_to: 8}\n", "spec: cut.round_to \"8\" has no place beside cut.kind \"fine\""},
+    {G "cut: {kind: fine, groups: all}\n", "spec: cut.groups \"all\" has no place beside cut.kind \"fine\""},
+    {G "cut: {select: gram, kind: fine}\n", "spec: cut.select \"gram\" has no place beside cut.kind \"fine\""},
+    {G "cut: {kind: fine, reconstruct: true}\n",
+     "spec: cut.reconstruct \"true\": weights that stay aren't rebuilt with cut.kind \"fine\""},
+    {G "cut: {kind: fine, reconstruct: maybe}\n", "spec: cut.reconstruct \"maybe\": must be true or false"},
+    {G "cut: {kind: fine, keep_min: 0}\n", "spec: cut.keep_min 0: must be over 0 and at most 1"},
     {G "cut: {groups: some}\n", "spec: cut.groups \"some\": must be one of all, inner"},
     {G "cut: {select: l2}\n", "spec: cut.select \"l2\": must be one of gram, l1"},
     {G "cut: {round_to: 0}\n", "spec: cut.round_to 0: must be 1 to 1024"},
-    {G "cut: {round_to: auto}\n",
-     "spec: cut.round_to auto: choosing the rounding isn't there yet in this version; use a number such as 8"},
+    {G "cut: {round_to: automatic}\n", "spec: cut.round_to \"automatic\": must be a whole number"},
     {G "cut: {keep_min: 0}\n", "spec: cut.keep_min 0: must be over 0 and at most 1"},
     {G "cut: {keep_min: 1.01}\n", "spec: cut.keep_min 1.01: must be over 0 and at most 1"},
     {G "cut: {reconstruct: yes}\n", "spec: cut.reconstruct \"yes\": must be true or false"},
@@ -310,6 +356,7 @@ START_TEST(every_key_is_read)
     static const char yaml[] =
         "%YAML 1.1\n---\n"
         "# a comment\n"
+        "latency: {batch: 7}\n"
         "cut:\n  groups: inner\n  round_to: 1\n  keep_min: 1\n  select: l1\n"
         "  reconstruct: false\n  recalibrate: false\n"
         "search: {policy: random, episodes: 7, warmup: 0, lookahead: 3, reward: error-params,\n"
@@ -343,6 +390,7 @@ START_TEST(every_key_is_read)
     ck_assert(s.budgets[3].kind == COST_BYTES && s.budgets[3].frac == 0.25);
     ck_assert(s.policy == POLICY_RANDOM && s.start == START_RANDOM && s.objective == REWARD_ERROR_PARAMS);
     ck_assert(s.episodes == 7 && s.warmup == 0 && s.lookahead == 3);
+    ck_assert(s.latency && s.latency_batch == 7 && spec_wants_table(&s) && !s.round_auto);
     ck_assert(s.inner_only && s.round_to == 1 && s.keep_min == 1 && s.select == SELECT_L1);
     ck_assert(!s.reconstruct && !s.recalibrate);
     ck_assert_int_eq(s.finish_top, 0);
@@ -379,6 +427,97 @@ START_TEST(every_key_is_read)
     ck_assert(r.select == SELECT_L1 && !r.reconstruct && !r.recalibrate);
     spec_release(&s);
     spec_release(&s);
+}
+END_TEST
+
+/* Single weights have defaults of their own. */
+START_TEST(fine_has_its_defaults)
+{
+    static const struct {
+        const char *text;
+        double keep_min;
+        bool recalibrate;
+    } rows[] = {{G "cut: {kind: fine}\n", 0.05, true},
+                {G "cut: {kind: fine, keep_min: 0.3, reconstruct: false, recalibrate: false}\n", 0.3, false}};
+    for (size_t i = 0; i < 2; i++) {
+        struct spec s;
+        struct recipe r = {.n_files = 0};
+        struct err e;
+        if (spec_parse(rows[i].text, strlen(rows[i].text), &s, &e) < 0)
+            ck_abort_msg("%s", e.text);
+        spec_recipe(&s, &r);
+        ck_assert(r.cut == CUT_FINE && !r.reconstruct && r.recalibrate == rows[i].recalibrate);
+        ck_assert_double_eq(s.keep_min, rows[i].keep_min);
+        spec_release(&s);
+    }
+}
+END_TEST
+
+START_TEST(images_are_read)
+{
+    static const char yaml[] = H "data: {kind: images, path: a, labels: l.csv, resize: 256, offset: 1, size: 64}\n" B
+                                 "finetune: {epochs: 1, augment: {scale: [0.25, 0.5]}}\n"
+                                 "finish: {epochs: 1, augment: {scale: [0, 0]}}\n",
+                      plain[] = H PHOTOS B,
+                      training[] = "spec_version: 1\nname: x\nmodel: resnet-20\n" PHOTOS "train: {epochs: 1}\n";
+    struct spec s;
+    struct recipe r;
+    struct err e;
+    ck_assert_msg(spec_parse(yaml, strlen(yaml), &s, &e) == 0, "%s", e.text);
+    ck_assert_int_eq(s.data, DATA_IMAGES);
+    ck_assert_str_eq(s.data_labels, "l.csv");
+    ck_assert(s.resize == 256 && s.offset == 1 && s.size == 64);
+    spec_recipe(&s, &r);
+    ck_assert(r.resize == 256 && r.offset == 1 && r.finetune.pad == 0 && r.finish.pad == 0);
+    ck_assert(r.finetune.scale[0] == 0.25 && r.finetune.scale[1] == 0.5);
+    ck_assert(r.finish.scale[0] == 0 && r.finish.scale[1] == 0);
+    spec_release(&s);
+    ck_assert_msg(spec_parse(plain, strlen(plain), &s, &e) == 0, "%s", e.text);
+    ck_assert_ptr_null(s.data_labels);
+    ck_assert(s.resize == 0 && s.offset == 0 && s.size == 224);
+    ck_assert(s.finish.pad == 0 && s.finish.scale[0] == 0.08 && s.finish.scale[1] == 1);
+    spec_release(&s);
+    ck_assert_msg(spec_parse(training, strlen(training), &s, &e) == 0, "%s", e.text);
+    ck_assert(s.finish.pad == 0 && s.finish.scale[1] == 1 && s.finish.lr == 0.1 && s.finetune.pad == 0);
+    spec_release(&s);
+}
+END_TEST
+
+START_TEST(images_must_suit)
+{
+    static const char search[] = H PHOTOS B "split: {reward: 60, calibrate: 40}\n";
+    static const char off[] = H "data: {kind: images, path: a, offset: 1}\n" B "split: {reward: 60, calibrate: 40}\n";
+    static const char small[] = H "data: {kind: images, path: a, resize: 47}\n" B "split: {reward: 60, calibrate: 40}\n";
+    static const char train[] = "spec_version: 1\nname: x\nmodel: resnet-20\n" PHOTOS "train: {epochs: 1}\n";
+    static const struct {
+        const char *yaml;
+        int split, n, n_test, folders, classes, outputs;
+        const char *line; /* NULL: fine */
+    } cases[] = {
+        {search, 1, 150, 50, 1, 10, 10, NULL},
+        {search, 1, 149, 50, 1, 10, 10, "split.reward 60 and split.calibrate 40: there are 99 training images"},
+        {search, 0, 101, 0, 1, 10, 10, NULL},
+        {search, 0, 99, 0, 1, 10, 10, "split.reward 60 and split.calibrate 40: there are 99 images"},
+        {search, 0, 100, 0, 1, 10, 10,
+         "split.reward 60 and split.calibrate 40 leave none of the 100 images to test finalists on"},
+        {search, 0, 101, 0, 1, 10, 9, "the images have classes 0 to 9, with an offset of 0 up to 9: the network has 9 outputs"},
+        {search, 0, 101, 0, 1, 10, 12, "the images have 10 classes' folders, with an offset of 0: the network has 12 outputs"},
+        {search, 0, 101, 0, 1, 10, 11,
+         "the images have 10 classes' folders, with an offset of 0: the network has 11 outputs; where its first output "
+         "is a background class, offset 1 passes over it"},
+        {off, 0, 101, 0, 1, 10, 11, NULL},
+        {off, 0, 101, 0, 1, 10, 10,
+         "the images have classes 0 to 9, with an offset of 1 up to 10: the network has 10 outputs"},
+        {search, 0, 101, 0, 0, 10, 1000, NULL}, /* a label file may leave classes out */
+        {small, 0, 101, 0, 1, 10, 10, "data.resize 47 is less than the network's input of 32x48 pixels"},
+        {train, 1, 101, 10, 1, 10, 10, NULL},
+        {train, 0, 101, 0, 1, 10, 10, "data.path: a training needs two parts in it, train and test (or val)"},
+    };
+    struct err e = {.text = ""};
+    int rc = check_images(cases[_i].yaml, cases[_i].split, cases[_i].n, cases[_i].n_test, cases[_i].folders,
+                          cases[_i].classes, cases[_i].outputs, &e);
+    ck_assert_str_eq(e.text, cases[_i].line ? cases[_i].line : "");
+    ck_assert_int_eq(rc, cases[_i].line ? ERR_INVALID : 0);
 }
 END_TEST
 
@@ -429,7 +568,10 @@ int main(void)
     tcase_add_test(refused, sizes_have_limits);
     tcase_add_test(good, least_spec_gets_the_defaults);
     tcase_add_test(good, every_key_is_read);
+    tcase_add_test(good, fine_has_its_defaults);
     tcase_add_test(good, a_training_is_read);
+    tcase_add_test(good, images_are_read);
+    tcase_add_loop_test(good, images_must_suit, 0, 14);
     tcase_add_test(good, no_distillation_needs_no_teacher);
     suite_add_tcase(s, refused);
     suite_add_tcase(s, good);

@@ -60,7 +60,7 @@ static void trial_init(struct trial *t, bool softmax, int threads)
     build(&t->m.graph, softmax);
     ck_assert_int_eq(weights_new(&t->m.weights, &t->m.graph, &e), 0);
     draw_weights(&t->m);
-    t->d = (struct dataset){IMAGES, C, SIDE, SIDE, K, mem_alloc(IMAGES, IMAGE), mem_zalloc(IMAGES, 1)};
+    t->d = (struct dataset){.n = IMAGES, .C = C, .H = SIDE, .W = SIDE, .n_classes = K, .pixels = mem_alloc(IMAGES, IMAGE), .labels = mem_zalloc(IMAGES, 1)};
     rng_init(&r, 2, "teacher", 0);
     for (int i = 0; i < IMAGES * IMAGE; i++)
         t->d.pixels[i] = (uint8_t)rng_below(&r, 256);
@@ -88,7 +88,7 @@ static struct feed *start(const struct trial *t, const struct augment *a, int st
 {
     struct feed *f;
     struct err e;
-    ck_assert_int_eq(feed_new(&f, &t->set, a, BATCH, 1, 0, step, &e), 0);
+    ck_assert_int_eq(feed_new(&f, &t->set, a, BATCH, 1, 0, step, 2, &e), 0);
     return f;
 }
 

@@ -48,6 +48,8 @@ static void note_trained(struct autograd *ag)
         ag->trained[p->norms[i]->node] = true;
     for (int i = 0; i < p->n_params; i++)
         ag->trained[p->params[i]->node] = true;
+    for (int i = 0; i < p->n_slopes; i++)
+        ag->trained[p->slopes[i]->node] = true;
 }
 
 int autograd_new(struct autograd **out, const struct graph *g, int batch, enum dtype type, struct pool *pool,
@@ -134,6 +136,10 @@ int autograd_load(struct autograd *ag, const struct weights *w, struct err *e)
         if (p->b)
             memcpy(n->shift, p->b, p->n_b * sizeof *p->b);
     }
+    for (int i = 0; i < ag->program.n_slopes; i++) {
+        struct slopes *s = ag->program.slopes[i];
+        memcpy(s->slope, w->of[s->node].w, (size_t)s->C * sizeof *s->slope);
+    }
     int rc = pool_run(ag->pool, ag->program.n_params, load_piece, &t, e);
     ag->total_ns += clock_mono_ns() - begin;
     ag->forward_done = false;
@@ -192,6 +198,10 @@ int autograd_backward(struct autograd *ag, const float *dlogits, struct weights 
         rc = pool_run(ag->pool, p->n_params, collect_piece, &t, e);
     for (int i = 0; rc == 0 && i < p->n_norms; i++)
         collect_norm(p->norms[i], &grad->of[p->norms[i]->node]);
+    for (int i = 0; rc == 0 && i < p->n_slopes; i++) {
+        slopes_join(p->slopes[i]);
+        memcpy(grad->of[p->slopes[i]->node].w, p->slopes[i]->grad, (size_t)p->slopes[i]->C * sizeof(float));
+    }
     clear_untrained(ag, grad);
     ag->total_ns += clock_mono_ns() - begin;
     ag->forward_done = false;

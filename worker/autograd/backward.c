@@ -5,13 +5,6 @@
 #include "worker/autograd/region.h"
 #include "worker/autograd/tape.h"
 
-/* The node's gradient in one buffer. */
-static int gathered(struct tape *t, int node, struct err *e)
-{
-    int grads[2], n = tape_gather(t, node, 1, grads, e);
-    return n < 0 ? n : grads[0];
-}
-
 /* ---- weights ---- */
 
 static int weighted_backward(struct tape *t, int node, struct err *e)
@@ -19,7 +12,7 @@ static int weighted_backward(struct tape *t, int node, struct err *e)
     const struct node *n = &t->g->nodes[node];
     const struct param *p = t->values[node].param;
     const struct value *x = &t->values[n->in[0]];
-    int grad = gathered(t, node, e);
+    int grad = tape_gathered(t, node, e);
     if (grad < 0)
         return grad;
     struct deed *d = tape_kernel(t, node, p->weights, NULL);
@@ -169,7 +162,7 @@ static int pool_backward(struct tape *t, int node, struct err *e)
     const struct node *n = &t->g->nodes[node];
     const struct value *x = &t->values[n->in[0]], *y = &t->values[node];
     struct kernel *k;
-    int grad = gathered(t, node, e), dx = grad < 0 ? grad : tape_buffer(t, &x->l, e);
+    int grad = tape_gathered(t, node, e), dx = grad < 0 ? grad : tape_buffer(t, &x->l, e);
     if (dx < 0)
         return dx;
     int rc = kernel_pool(&k, t->p->be, PASS_DATA, region_pooling(n), &n->u.pool.win, &x->l, &y->l, e);
@@ -186,7 +179,7 @@ static int pool_backward(struct tape *t, int node, struct err *e)
 
 static int globalpool_backward(struct tape *t, int node, struct err *e)
 {
-    int x = t->g->nodes[node].in[0], grad = gathered(t, node, e);
+    int x = t->g->nodes[node].in[0], grad = tape_gathered(t, node, e);
     int dx = grad < 0 ? grad : tape_buffer(t, &t->values[x].l, e);
     if (dx < 0)
         return dx;
@@ -205,7 +198,7 @@ static int globalpool_backward(struct tape *t, int node, struct err *e)
 static int region_backward(struct tape *t, int node, struct err *e)
 {
     const struct node *n = &t->g->nodes[node];
-    int grad = gathered(t, node, e);
+    int grad = tape_gathered(t, node, e);
     for (int k = 0; grad >= 0 && k < n->n_in; k++) {
         const struct value *x = &t->values[n->in[k]];
         if (!t->wants[n->in[k]])
@@ -222,20 +215,56 @@ static int region_backward(struct tape *t, int node, struct err *e)
 
 static int flatten_backward(struct tape *t, int node, struct err *e)
 {
-    int x = t->g->nodes[node].in[0], grad = gathered(t, node, e);
+    int x = t->g->nodes[node].in[0], grad = tape_gathered(t, node, e);
     const struct layout *l = &t->values[x].l;
-    struct layout plain = region_plain(l);
+    struct layout flat = region_flat(&t->g->nodes[node], l, &t->values[node].l);
     if (grad < 0)
         return grad;
-    if (layout_same(l, &plain)) {
+    if (layout_same(l, &flat)) {
         tape_contribute(t, x, grad);
         return 0;
     }
     int dx = tape_buffer(t, l, e);
     if (dx < 0)
         return dx;
-    struct box b = box_all(&plain, l);
+    struct box b = box_all(&flat, l);
     tape_box(t, node, &b, grad, dx);
+    tape_contribute(t, x, dx);
+    return 0;
+}
+
+static int shuffle_backward(struct tape *t, int node, struct err *e)
+{
+    int x = t->g->nodes[node].in[0], grad = tape_gathered(t, node, e);
+    int dx = grad < 0 ? grad : tape_buffer(t, &t->values[x].l, e);
+    if (dx < 0)
+        return dx;
+    struct deed *d = program_add(t->p, DEED_SHUFFLE, node);
+    d->lx = t->values[x].l;
+    d->shuffle.groups = t->g->nodes[node].u.shuffle.groups;
+    d->shuffle.back = true;
+    d->in[0] = grad;
+    d->out = dx;
+    program_uses(t->p, d);
+    tape_contribute(t, x, dx);
+    return 0;
+}
+
+/* ---- channels' neighbours ---- */
+
+static int lrn_backward(struct tape *t, int node, struct err *e)
+{
+    int x = t->g->nodes[node].in[0], grad = tape_gathered(t, node, e);
+    int dx = grad < 0 ? grad : tape_buffer(t, &t->values[x].l, e);
+    if (dx < 0)
+        return dx;
+    struct deed *d = program_add(t->p, DEED_LRN_BACK, node);
+    d->lx = t->values[x].l;
+    d->lrn = region_lrn(&t->g->nodes[node]);
+    d->in[0] = grad;
+    d->in[1] = t->values[x].buffer;
+    d->out = dx;
+    program_uses(t->p, d);
     tape_contribute(t, x, dx);
     return 0;
 }
@@ -261,7 +290,22 @@ int tape_backward(struct tape *t, int node, struct err *e)
     case OP_SLICE:
         return region_backward(t, node, e);
     case OP_FLATTEN:
+    case OP_UNFLATTEN:
         return flatten_backward(t, node, e);
+    case OP_SHUFFLE:
+        return shuffle_backward(t, node, e);
+    case OP_LRN:
+        return lrn_backward(t, node, e);
+    case OP_MUL:
+        return mul_backward(t, node, e);
+    case OP_SIGMOID:
+    case OP_TANH:
+    case OP_HARDSIGMOID:
+    case OP_HARDSWISH:
+    case OP_LEAKYRELU:
+    case OP_ELU:
+    case OP_PRELU:
+        return curve_backward(t, node, e);
     default:
         BUG("no backward pass of %s", op_name(t->g->nodes[node].op));
     }

@@ -232,22 +232,54 @@ static int region_forward(struct tape *t, int node, struct err *e)
     return rc;
 }
 
-/* A flat value is the plain order of its pixels. */
+/* A flat value is one order of its pixels; what was flat has one pixel. */
 static int flatten_forward(struct tape *t, int node, struct err *e)
 {
     const struct value *x = &t->values[t->g->nodes[node].in[0]];
     struct value *v = &t->values[node];
     v->l = tape_layout(t, node);
-    struct layout plain = region_plain(&x->l);
-    if (layout_same(&x->l, &plain)) {
+    struct layout flat = region_flat(&t->g->nodes[node], &x->l, &v->l);
+    if (layout_same(&x->l, &flat)) {
         v->buffer = x->buffer;
         return 0;
     }
     int rc = tape_value(t, node, e);
     if (rc < 0)
         return rc;
-    struct box b = box_all(&x->l, &plain);
+    struct box b = box_all(&x->l, &flat);
     tape_box(t, node, &b, x->buffer, v->buffer);
+    return 0;
+}
+
+static int shuffle_forward(struct tape *t, int node, struct err *e)
+{
+    const struct value *x = &t->values[t->g->nodes[node].in[0]];
+    int rc = tape_value(t, node, e);
+    if (rc < 0)
+        return rc;
+    struct deed *d = program_add(t->p, DEED_SHUFFLE, node);
+    d->lx = x->l;
+    d->shuffle.groups = t->g->nodes[node].u.shuffle.groups;
+    d->in[0] = x->buffer;
+    d->out = t->values[node].buffer;
+    program_uses(t->p, d);
+    return 0;
+}
+
+/* ---- channels' neighbours ---- */
+
+static int lrn_forward(struct tape *t, int node, struct err *e)
+{
+    const struct value *x = &t->values[t->g->nodes[node].in[0]];
+    int rc = tape_value(t, node, e);
+    if (rc < 0)
+        return rc;
+    struct deed *d = program_add(t->p, DEED_LRN, node);
+    d->lx = x->l;
+    d->lrn = region_lrn(&t->g->nodes[node]);
+    d->in[0] = x->buffer;
+    d->out = t->values[node].buffer;
+    program_uses(t->p, d);
     return 0;
 }
 
@@ -278,7 +310,22 @@ int tape_forward(struct tape *t, int node, struct err *e)
     case OP_SLICE:
         return region_forward(t, node, e);
     case OP_FLATTEN:
+    case OP_UNFLATTEN:
         return flatten_forward(t, node, e);
+    case OP_SHUFFLE:
+        return shuffle_forward(t, node, e);
+    case OP_LRN:
+        return lrn_forward(t, node, e);
+    case OP_MUL:
+        return mul_forward(t, node, e);
+    case OP_SIGMOID:
+    case OP_TANH:
+    case OP_HARDSIGMOID:
+    case OP_HARDSWISH:
+    case OP_LEAKYRELU:
+    case OP_ELU:
+    case OP_PRELU:
+        return t->inner[node] ? 0 : curve_forward(t, node, e);
     default:
         return err_set(e, ERR_UNSUPPORTED, "%s %s can't be trained through", op_name(n->op), n->name);
     }

@@ -5,8 +5,10 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "worker/engine/bf16.h"
 #include "worker/autograd/spread.h"
+#include "worker/engine/bf16.h"
+#include "worker/engine/gate.h"
+#include "worker/engine/shuffle.h"
 
 #define HUGE_PAGE ((size_t)2 << 20)
 
@@ -153,6 +155,7 @@ static void deed_release(struct deed *d, int parts)
         kernel_call_free(d->prim.calls[i]);
     free(d->prim.calls);
     kernel_free(d->prim.own);
+    map_release(&d->curve.map);
     free(d->join.norms);
 }
 
@@ -167,6 +170,9 @@ void program_release(struct program *p)
     for (int i = 0; i < p->n_params; i++)
         param_free(p->params[i]);
     free(p->params);
+    for (int i = 0; i < p->n_slopes; i++)
+        slopes_free(p->slopes[i]);
+    free(p->slopes);
     for (int t = 0; p->lent && t < team_size(p->team); t++) {
         mem_free(p->lent[t].scratch);
         mem_free(p->lent[t].norm.floats);
@@ -253,6 +259,41 @@ static int run_kernel(const struct run *r, const struct deed *d, int part, struc
     return rc;
 }
 
+/* Activations with a curve, products, LRN, shuffles. */
+static void run_other(const struct run *r, const struct deed *d, int part)
+{
+    const void *a = tensor(r, part, d->in[0]), *b = tensor(r, part, d->in[1]);
+    void *out = tensor(r, part, d->out);
+    switch (d->kind) {
+    case DEED_CURVE:
+        map_run(&d->curve.map, d->curve.map.m, d->curve.map.a, &d->lx, out, a, NULL);
+        return;
+    case DEED_CURVE_BACK:
+        curve_back(d->curve.act, d->curve.slopes, part, &d->lx, out, a, b);
+        return;
+    case DEED_MUL:
+        gate_multiply(&d->lx, out, a, b);
+        return;
+    case DEED_GATE:
+        gate_run(&d->lx, out, a, b);
+        return;
+    case DEED_GATE_SUMS:
+        gate_sums(&d->lx, out, a, b);
+        return;
+    case DEED_LRN:
+        lrn_run(&d->lrn, &d->lx, out, a);
+        return;
+    case DEED_LRN_BACK:
+        lrn_back(&d->lrn, &d->lx, out, a, b);
+        return;
+    case DEED_SHUFFLE:
+        shuffle_run(&d->lx, d->shuffle.groups, d->shuffle.back, out, a);
+        return;
+    default:
+        BUG("deed %d isn't a part's", (int)d->kind);
+    }
+}
+
 static int run_deed(const struct run *r, const struct deed *d, int part, struct lent *l, struct err *e)
 {
     switch (d->kind) {
@@ -272,10 +313,10 @@ static int run_deed(const struct run *r, const struct deed *d, int part, struct 
     case DEED_SPREAD:
         spread_back(&d->lx, tensor(r, part, d->out), &d->ly, tensor(r, part, d->in[0]));
         return 0;
-    case DEED_JOIN:
-        break;
+    default:
+        run_other(r, d, part);
+        return 0;
     }
-    BUG("deed %d isn't a part's", (int)d->kind);
 }
 
 struct joining {

@@ -8,9 +8,12 @@
 #define WORKER_AUTOGRAD_PROGRAM_H
 
 #include "worker/autograd/box.h"
+#include "worker/autograd/curve.h"
 #include "worker/autograd/norm.h"
 #include "worker/autograd/param.h"
 #include "worker/autograd/team.h"
+#include "worker/engine/lrn.h"
+#include "worker/engine/map.h"
 #include "worker/engine/plan.h"
 
 /* Tensors that belong to the caller of a pass, where a deed names buffers. */
@@ -24,6 +27,14 @@ enum deed_kind {
     DEED_BOX,    /* out = box(in[0]) */
     DEED_MEAN,   /* out = global pool of in[0] */
     DEED_SPREAD, /* its gradient */
+    DEED_CURVE,  /* out = curve(in[0]) */
+    DEED_CURVE_BACK, /* out = in[0] * the curve's slope at in[1] */
+    DEED_MUL,        /* out = in[0] * in[1] */
+    DEED_GATE,       /* out = in[0] * in[1], (N,C) plain fp32 */
+    DEED_GATE_SUMS,  /* out (N,C) plain fp32 = sum over the pixels of in[0] * in[1] */
+    DEED_LRN,        /* out = LRN of in[0] */
+    DEED_LRN_BACK,   /* out = its gradient, from in[0] that of the result and in[1] */
+    DEED_SHUFFLE,    /* out = in[0] with its channels shuffled */
     DEED_JOIN
 };
 
@@ -31,8 +42,18 @@ struct deed {
     enum deed_kind kind;
     int node;                 /* that it is done for */
     int in[ELEM_INPUTS], out; /* buffers */
-    struct layout lx, ly;     /* MEAN, SPREAD: of the many pixels, of the one */
+    struct layout lx, ly;     /* MEAN, SPREAD: of the many pixels, of the one; CURVE ... SHUFFLE: lx, of the value */
     struct box box;
+    struct { /* CURVE, CURVE_BACK */
+        struct map map; /* owned, of CURVE alone */
+        struct act act;
+        struct slopes *slopes; /* of PRelu */
+    } curve;
+    struct lrn lrn;
+    struct {
+        int groups;
+        bool back;
+    } shuffle;
     struct { /* ELEM, STATS, SUMS */
         enum elem_kind kind;
         struct flat flat;
@@ -65,6 +86,8 @@ struct program {
     int n_norms;
     struct param **params;
     int n_params;
+    struct slopes **slopes;
+    int n_slopes;
     float *plain[2]; /* zeros and ones, as wide as the widest flat */
     size_t widest, most_channels;
     char *arena; /* (parts), `arena_bytes` apart */

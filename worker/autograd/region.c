@@ -54,6 +54,21 @@ struct layout region_plain(const struct layout *l)
     return plain;
 }
 
+struct layout region_flat(const struct node *n, const struct layout *x, const struct layout *y)
+{
+    struct layout flat = region_plain(x);
+    if (n->op == OP_UNFLATTEN)
+        return *y;
+    if (n->u.flatten.last)
+        flat.lanes = flat.C;
+    return flat;
+}
+
+struct lrn region_lrn(const struct node *n)
+{
+    return (struct lrn){n->u.lrn.size, n->u.lrn.alpha, n->u.lrn.beta, n->u.lrn.bias};
+}
+
 enum pooling region_pooling(const struct node *n)
 {
     if (n->op == OP_MAXPOOL)

@@ -180,6 +180,12 @@ int tape_gather(struct tape *t, int node, int most, int grads[2], struct err *e)
     return n;
 }
 
+int tape_gathered(struct tape *t, int node, struct err *e)
+{
+    int grads[2], n = tape_gather(t, node, 1, grads, e);
+    return n < 0 ? n : grads[0];
+}
+
 /* ---- the whole ---- */
 
 static int record_forward(struct tape *t, struct err *e)
@@ -249,6 +255,8 @@ static bool suits_panels(const struct tape *t)
         if (n->op == OP_CONV && n->u.conv.groups > 1 &&
             (n->u.conv.groups != n->C || n->C != t->g->nodes[n->in[0]].C || n->C % lanes))
             return false;
+        if (n->op == OP_LRN)
+            return false; /* it knows channels last alone */
         if (n->op == OP_CLIP && (n->u.clip.lo > 0 || n->u.clip.hi < 0) && n->C % lanes)
             return false; /* padding must stay zero */
         real += (double)n->C * n->H * n->W;
@@ -282,6 +290,7 @@ int tape_record(struct program *p, const struct graph *g, enum dtype type, struc
     if (rc == 0) {
         find_live(&t);
         blend_inner(g, t.reads, t.live, t.inner);
+        curve_inner(g, t.reads, t.live, t.inner);
         t.blocked = suits_panels(&t);
         p->y = layout_of(&g->nodes[t.output], p->images, 1);
         p->x = layout_of(&g->nodes[0], p->images, 1);

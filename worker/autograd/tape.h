@@ -14,6 +14,8 @@ struct value {
     struct norm *norm;   /* of a BN node */
     struct param *param; /* of a Conv or Gemm */
     int work;            /* of a max pooling: what its forward pass leaves */
+    struct slopes *slopes; /* of a PRelu */
+    int gate;            /* of a Mul by a gate: the gate as plain fp32 */
     int n_grads, cap;
     int *grads; /* buffers with contributions to the gradient; plan's `owners` counts such entries */
 };
@@ -39,6 +41,11 @@ MUST_CHECK int tape_record(struct program *p, const struct graph *g, enum dtype 
 MUST_CHECK int tape_forward(struct tape *t, int node, struct err *e);
 MUST_CHECK int tape_backward(struct tape *t, int node, struct err *e);
 
+MUST_CHECK int curve_forward(struct tape *t, int node, struct err *e);
+MUST_CHECK int curve_backward(struct tape *t, int node, struct err *e);
+MUST_CHECK int mul_forward(struct tape *t, int node, struct err *e);
+MUST_CHECK int mul_backward(struct tape *t, int node, struct err *e);
+
 /* How a node's value lies. */
 struct layout tape_layout(const struct tape *t, int node);
 MUST_CHECK int tape_buffer(struct tape *t, const struct layout *l, struct err *e);
@@ -60,6 +67,8 @@ void tape_contribute(struct tape *t, int node, int buffer);
 /* Brings the contributions down to `most` (1 or 2) by adding some up, and takes them off the node. Returns how many
  * there are. */
 MUST_CHECK int tape_gather(struct tape *t, int node, int most, int grads[2], struct err *e);
+/* The node's gradient in one buffer. */
+MUST_CHECK int tape_gathered(struct tape *t, int node, struct err *e);
 /* One of the n buffers if nobody else holds it, else a new one of this layout. */
 MUST_CHECK int tape_over(struct tape *t, const int *buffers, int n, const struct layout *l, struct err *e);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "worker/compress/scale.h"
 #include "worker/compress/solve.h"
 
 /* One layer (one conv group of it) that reads the group's channels. n columns, K outputs. */
@@ -43,18 +44,6 @@ static void find_columns(struct reader *r, const struct graph *g, const struct g
         if (gs->group[class[c]] == group)
             for (int a = 0; a < area; a++)
                 r->cols[r->first[gs->rank[class[c]] + 1]++] = c * area + a;
-}
-
-/* What the BN behind node multiplies each of its channels with: scale / sqrt(var + eps); all 1 without a BN. */
-static void output_scale(const struct model *m, int node, double *scale)
-{
-    const struct graph *g = &m->graph;
-    int bn = node + 1;
-    while (bn < g->n && !(g->nodes[bn].op == OP_BN && g->nodes[bn].in[0] == node))
-        bn++;
-    const struct params *p = bn < g->n ? &m->weights.of[bn] : NULL;
-    for (int k = 0; k < g->nodes[node].C; k++)
-        scale[k] = p ? (double)p->w[k] / sqrt((double)p->var[k] + (double)g->nodes[bn].u.bn.eps) : 1;
 }
 
 /* H = (G + lambda I)^-1, W and base from the dense weights (K rows of n) and the factors of their outputs (K). */

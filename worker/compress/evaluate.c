@@ -6,6 +6,7 @@
 #include "worker/compress/cut.h"
 #include "worker/compress/recalibrate.h"
 #include "worker/compress/reconstruct.h"
+#include "worker/compress/sparsify.h"
 #include "worker/train/precision.h"
 
 int dense_from(struct dense *d, const struct model *m, const struct stats_list *stats, struct err *e)
@@ -16,6 +17,8 @@ int dense_from(struct dense *d, const struct model *m, const struct stats_list *
         rc = groups_find(&d->model.graph, &d->groups, e);
     if (rc < 0)
         dense_release(d);
+    else
+        fine_find(&d->layers, &d->model.graph);
     return rc;
 }
 
@@ -34,6 +37,16 @@ static int check_stats(const struct graph *g, const struct stats_list *s, struct
     return rc;
 }
 
+static int check_layers(const struct dense *d, const struct profile *p, struct err *e)
+{
+    if (p->n_groups != d->layers.n)
+        return err_set(e, ERR_INVALID, "the profile has %d layers, the network %d", p->n_groups, d->layers.n);
+    for (int i = 0; i < p->n_groups; i++)
+        if (p->size[i] != FINE_MOST)
+            return err_set(e, ERR_INVALID, "layer %d of the profile has %d densities, not %d", i, p->size[i], FINE_MOST);
+    return 0;
+}
+
 /* A profile of another network would index past this one's arrays. */
 static int check_profile(const struct dense *d, const struct profile *p, struct err *e)
 {
@@ -50,48 +63,72 @@ static int check_profile(const struct dense *d, const struct profile *p, struct 
     return 0;
 }
 
-int dense_new(struct dense *d, const struct model *m, const struct profile *p, struct err *e)
+int dense_new(struct dense *d, const struct model *m, const struct profile *p, enum cut_kind cut, struct err *e)
 {
     *d = (struct dense){0};
     int rc = check_stats(&m->graph, &p->stats, e);
     if (rc == 0)
         rc = dense_from(d, m, &p->stats, e);
-    if (rc == 0 && (rc = check_profile(d, p, e)) < 0)
+    if (rc == 0 && (rc = cut == CUT_FINE ? check_layers(d, p, e) : check_profile(d, p, e)) < 0)
         dense_release(d);
     return rc;
 }
 
 void dense_release(struct dense *d)
 {
+    fine_release(&d->layers);
     groups_release(&d->groups);
     model_release(&d->model);
     *d = (struct dense){0};
 }
 
-int evaluate_make(const struct compress_work *cw, const struct dense *d, const struct profile *p, const int *keep,
-                  struct model *out, struct err *e)
+static int make_channels(const struct compress_work *cw, const struct dense *d, const struct profile *p,
+                         const int *keep, struct model *out, struct err *e)
 {
-    struct stage stage = {cw, "recalibrate"};
     for (int g = 0; g < d->groups.n; g++)
         if (keep[g] < 1 || keep[g] > d->groups.of[g].n)
             return err_set(e, ERR_INVALID, "group %d can't keep %d of its %d channels", g, keep[g],
                            d->groups.of[g].n);
     bool *live = xcalloc((size_t)d->groups.n_classes, sizeof(bool));
     cut_live(&d->groups, keep, p->order, live);
-    int rc = cw->progress ? cw->progress(cw->arg, "cut", 0, 1, e) : 0;
+    int rc = cut(&d->model, &d->groups, live, out, e);
+    if (rc == 0 && cw->recipe->reconstruct &&
+        (rc = reconstruct(out, &d->model, &d->groups, live, &p->grams, cw->pool, e)) < 0)
+        model_release(out);
+    free(live);
+    return rc;
+}
+
+static int make_fine(const struct dense *d, const int *keep, struct model *out, struct err *e)
+{
+    for (int i = 0; i < d->layers.n; i++)
+        if (keep[i] < 1 || keep[i] > FINE_MOST)
+            return err_set(e, ERR_INVALID, "layer %d can't keep %d of %d", i, keep[i], FINE_MOST);
+    *out = (struct model){0};
+    int rc = graph_copy(&d->model.graph, &out->graph, e);
     if (rc == 0)
-        rc = cut(&d->model, &d->groups, live, out, e);
-    if (rc < 0)
-        goto out;
-    if (cw->recipe->reconstruct)
-        rc = reconstruct(out, &d->model, &d->groups, live, &p->grams, cw->pool, e);
-    if (rc == 0 && cw->recipe->recalibrate)
-        rc = recalibrate(out, precision_dtype(cw->recipe->precision), cw->pool, cw->calibrate, stage_report, &stage,
-                         e);
+        rc = weights_copy(&d->model.weights, &out->weights, e);
     if (rc < 0)
         model_release(out);
-out:
-    free(live);
+    else
+        sparsify(out, &d->layers, keep);
+    return rc;
+}
+
+int evaluate_make(const struct compress_work *cw, const struct dense *d, const struct profile *p, const int *keep,
+                  struct model *out, struct err *e)
+{
+    const struct recipe *r = cw->recipe;
+    struct stage stage = {cw, "recalibrate"};
+    int rc = cw->progress ? cw->progress(cw->arg, "cut", 0, 1, e) : 0;
+    if (rc == 0)
+        rc = r->cut == CUT_FINE ? make_fine(d, keep, out, e) : make_channels(cw, d, p, keep, out, e);
+    if (rc < 0)
+        return rc;
+    if (r->recalibrate)
+        rc = recalibrate(out, precision_dtype(r->precision), cw->pool, cw->calibrate, stage_report, &stage, e);
+    if (rc < 0)
+        model_release(out);
     return rc;
 }
 

@@ -84,8 +84,9 @@ static int run_batch(void *arg, int piece, int thread, struct err *e)
         index[b] = ms->set->index ? ms->set->index[image] : image;
         rng_init(&rng[b], ms->seed, "gram", (uint64_t)image);
     }
-    dataset_fill(ms->set->data, index, BATCH, ms->set->mean, ms->set->std, ms->input[thread]);
-    int rc = engine_forward(ms->run[thread], ms->input[thread], ms->logits[thread], e);
+    int rc = dataset_fill(ms->set->data, index, BATCH, ms->set->mean, ms->set->std, ms->input[thread], e);
+    if (rc == 0)
+        rc = engine_forward(ms->run[thread], ms->input[thread], ms->logits[thread], e);
     for (int i = 0, tapped = -1; rc == 0 && i < ms->grams->n; i++) {
         int in = g->nodes[ms->grams->of[i].node].in[0];
         if (in != tapped && (rc = engine_tap(ms->run[thread], in, ms->value[thread], e)) < 0)

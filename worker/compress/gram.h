@@ -39,7 +39,7 @@ const struct gram *gram_find(const struct gram_list *l, int node); /* NULL: none
 /*
  * The nodes for which a Gram matrix is of use: convs and gemms with an input class that may be cut, without
  * depthwise convs (each of their channels reads only itself: the least-squares weights are the weights) and those
- * of more than GRAM_MOST columns. Allocates the list with zeroed matrices.
+ * of more than GRAM_MOST columns; gs NULL: all convs and gemms but those. Allocates the list with zeroed matrices.
  */
 MUST_CHECK int gram_list_new(struct gram_list *l, const struct graph *g, const struct groups *gs, struct err *e);
 

@@ -34,7 +34,11 @@ static bool describe(const struct graph *g, const struct groups *gs, int i, stru
         gr->groups = n->u.conv.groups;
         gr->n = (int)(weights_count(g, i) / (size_t)n->C);
     }
-    if ((gr->groups > 1 && gr->groups == C) || gr->n > GRAM_MOST)
+    if (gr->n > GRAM_MOST)
+        return false;
+    if (!gs)
+        return true;
+    if (gr->groups > 1 && gr->groups == C)
         return false;
     for (int c = 0; c < C; c++)
         if (gs->group[gs->classes[n->in[0]][c]] >= 0)

@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "worker/compress/eliminate.h"
 #include "worker/compress/evaluate.h"
+#include "worker/compress/sparsify.h"
 
 struct ordering {
     const struct compress_work *cw;
@@ -26,20 +27,44 @@ static int order_group(void *arg, int group, int thread, struct err *e)
     return rc;
 }
 
-static int order_groups(const struct compress_work *cw, const struct dense *d, struct profile *p, struct err *e)
+static int measure_layer(void *arg, int layer, int thread, struct err *e)
 {
-    p->n_groups = d->groups.n;
+    struct ordering *o = arg;
+    const struct compress_work *cw = o->cw;
+    int node = o->dense->layers.of[layer].node;
+    int rc = sparsify_curve(&o->dense->model, node, gram_find(&o->p->grams, node), o->p->curve[layer], e);
+    for (int k = 0; k < FINE_MOST; k++)
+        o->p->order[layer][k] = k;
+    int done = atomic_fetch_add(&o->done, 1) + 1;
+    if (rc == 0 && thread == 0 && cw->progress)
+        rc = cw->progress(cw->arg, "order", (uint64_t)done, (uint64_t)o->p->n_groups, e);
+    return rc;
+}
+
+static void make_room(struct profile *p, const struct dense *d, bool fine)
+{
+    p->n_groups = fine ? d->layers.n : d->groups.n;
     p->size = xcalloc((size_t)p->n_groups, sizeof(*p->size));
     p->order = xcalloc((size_t)p->n_groups, sizeof(*p->order));
     p->curve = xcalloc((size_t)p->n_groups, sizeof(*p->curve));
     for (int g = 0; g < p->n_groups; g++) {
-        p->size[g] = d->groups.of[g].n;
+        p->size[g] = fine ? FINE_MOST : d->groups.of[g].n;
         p->order[g] = xcalloc((size_t)p->size[g], sizeof(int));
         p->curve[g] = xcalloc((size_t)p->size[g] + 1, sizeof(float));
     }
+}
+
+static int order_groups(const struct compress_work *cw, const struct dense *d, struct profile *p, struct err *e)
+{
+    bool fine = cw->recipe->cut == CUT_FINE;
     struct ordering o = {.cw = cw, .dense = d, .p = p};
+    make_room(p, d, fine);
     int rc = cw->progress ? cw->progress(cw->arg, "order", 0, (uint64_t)p->n_groups, e) : 0;
-    return rc == 0 ? pool_run(cw->pool, p->n_groups, order_group, &o, e) : rc;
+    if (rc == 0)
+        rc = pool_run(cw->pool, p->n_groups, fine ? measure_layer : order_group, &o, e);
+    if (fine)
+        gram_list_release(&p->grams);
+    return rc;
 }
 
 int profile_make(const struct compress_work *cw, struct profile *p, struct err *e)
@@ -54,7 +79,7 @@ int profile_make(const struct compress_work *cw, struct profile *p, struct err *
     if (rc == 0)
         rc = dense_from(&d, cw->model, &p->stats, e);
     if (rc == 0)
-        rc = gram_list_new(&p->grams, &d.model.graph, &d.groups, e);
+        rc = gram_list_new(&p->grams, &d.model.graph, cw->recipe->cut == CUT_FINE ? NULL : &d.groups, e);
     if (rc == 0)
         rc = gram_measure(&p->grams, cw->pool, &d.model, cw->calibrate, cw->recipe->seed, stage_report, &gram, e);
     if (rc == 0)

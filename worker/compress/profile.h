@@ -1,6 +1,9 @@
 /*
  * profile - what a search computes once: dense scores, Gram matrices, each group's elimination order and
  * sensitivity curve. A worker makes it; as a blob it goes to all others, so that every worker cuts alike.
+ *
+ * When single weights are cut, "group" reads "layer": each has FINE_MOST densities in place of classes, in their natural order
+ * (magnitudes say which weights go), the curve of sparsify.h, and the Gram matrices that it came from aren't kept.
  */
 #ifndef WORKER_COMPRESS_PROFILE_H
 #define WORKER_COMPRESS_PROFILE_H

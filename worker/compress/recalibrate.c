@@ -25,8 +25,9 @@ static int run_batch(void *arg, int piece, int thread, struct err *e)
         int image = piece * r->batch + b;
         index[b] = r->set->index ? r->set->index[image] : image;
     }
-    dataset_fill(r->set->data, index, r->batch, r->set->mean, r->set->std, r->input[thread]);
-    int rc = engine_forward(r->run[thread], r->input[thread], r->logits[thread], e);
+    int rc = dataset_fill(r->set->data, index, r->batch, r->set->mean, r->set->std, r->input[thread], e);
+    if (rc == 0)
+        rc = engine_forward(r->run[thread], r->input[thread], r->logits[thread], e);
     float *out = r->stats + (size_t)piece * r->n_stats;
     for (int i = 0; rc == 0 && i < r->g->n; i++) {
         if (r->g->nodes[i].op != OP_BN)

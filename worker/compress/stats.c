@@ -49,8 +49,9 @@ static int run_batch(void *arg, int piece, int thread, struct err *e)
         int image = first + (b < n ? b : n - 1);
         index[b] = set->index ? set->index[image] : image;
     }
-    dataset_fill(set->data, index, BATCH, set->mean, set->std, ms->input[thread]);
-    int rc = engine_forward(ms->run[thread], ms->input[thread], ms->logits[thread], e);
+    int rc = dataset_fill(set->data, index, BATCH, set->mean, set->std, ms->input[thread], e);
+    if (rc == 0)
+        rc = engine_forward(ms->run[thread], ms->input[thread], ms->logits[thread], e);
     double *sum = ms->sum + (size_t)piece * 2 * ms->channels;
     for (int i = 0; rc == 0 && i < ms->stats->n; i++) {
         const struct channel_stats *s = &ms->stats->of[i];

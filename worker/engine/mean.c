@@ -3,7 +3,8 @@
 #include "common/base/wide.h"
 #include "worker/engine/bf16.h"
 
-#define VEC 16 /* channels at a time */
+#define VEC  16 /* channels at a time, at least */
+#define MOST 64 /* and at most: as many sums as stay in registers, each an addition behind the others */
 
 /* Sums in rows of floats first, then in double: long images lose nothing. */
 #define ROWS 256
@@ -11,10 +12,10 @@
 /* Of `lanes` channels, from element `at` on. */
 ALWAYS_INLINE void lanes_of(float *y, const void *x, size_t at, size_t n, int lanes, size_t stride, enum dtype type)
 {
-    double total[VEC] = {0};
+    double total[MOST] = {0};
     for (size_t row = 0; row < n; row += ROWS) {
         size_t rows = n - row < ROWS ? n - row : ROWS;
-        float s[VEC] = {0};
+        float s[MOST] = {0};
         for (size_t i = row; i < row + rows; i++)
 #pragma omp simd
             for (int k = 0; k < lanes; k++)
@@ -40,12 +41,33 @@ ALWAYS_INLINE float plane_of(const void *x, size_t at, size_t n, enum dtype type
     return (float)(total / (double)n);
 }
 
+/* Numbers of channels that are known beforehand. */
+ALWAYS_INLINE void some_lanes(float *y, const void *x, size_t at, size_t n, int lanes, size_t stride, enum dtype type)
+{
+    switch (lanes) {
+    case 64:
+        lanes_of(y, x, at, n, 64, stride, type);
+        break;
+    case 48:
+        lanes_of(y, x, at, n, 48, stride, type);
+        break;
+    case 32:
+        lanes_of(y, x, at, n, 32, stride, type);
+        break;
+    case 16:
+        lanes_of(y, x, at, n, 16, stride, type);
+        break;
+    default:
+        lanes_of(y, x, at, n, lanes, stride, type);
+    }
+}
+
 WIDE static void mean_lanes(float *y, const void *x, size_t at, size_t n, int lanes, size_t stride, enum dtype type)
 {
     if (type == DTYPE_BF16)
-        lanes_of(y, x, at, n, lanes, stride, DTYPE_BF16);
+        some_lanes(y, x, at, n, lanes, stride, DTYPE_BF16);
     else
-        lanes_of(y, x, at, n, lanes, stride, DTYPE_F32);
+        some_lanes(y, x, at, n, lanes, stride, DTYPE_F32);
 }
 
 WIDE static float mean_plane(const void *x, size_t at, size_t n, enum dtype type)
@@ -66,7 +88,8 @@ void mean_run(const struct layout *l, float *y, const void *x)
         for (int c = 0, width; c < l->C; c += width) {
             int lane = c % l->lanes;
             size_t at = layout_panel(l, image, c / l->lanes) + (size_t)lane;
-            width = least(least(l->lanes - lane, l->C - c), VEC);
+            width = least(least(l->lanes - lane, l->C - c), MOST);
+            width = width > VEC ? width / VEC * VEC : width;
             if (l->lanes == 1)
                 y_n[c] = mean_plane(x, at, n, l->type);
             else

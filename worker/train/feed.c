@@ -31,6 +31,7 @@ struct feed {
     size_t image; /* floats */
     pthread_t thread;
     bool started;
+    struct pool *pool; /* of picture files' decoding; NULL: the thread does it alone */
     struct slot slots[SLOTS];
     /* the thread's own */
     int epoch, step;
@@ -42,6 +43,8 @@ struct feed {
     int read;  /* the reader's slot, or the next one for it */
     bool held; /* the reader has it */
     bool stop;
+    int failure; /* 0, or why there are no more batches */
+    struct err failed;
 };
 
 static void shuffle(struct feed *f)
@@ -53,16 +56,34 @@ static void shuffle(struct feed *f)
     rng_shuffle(&r, f->order, (size_t)f->set.n);
 }
 
-static void fill(const struct feed *f, struct slot *s)
+struct filling {
+    const struct feed *f;
+    struct slot *s;
+};
+
+static int fill_one(void *arg, int i, int thread, struct err *e)
 {
+    const struct filling *fill = arg;
+    const struct feed *f = fill->f;
     const struct scored_set *set = &f->set;
-    for (int i = 0; i < f->batch; i++) {
-        int at = f->step * f->batch + i, image = f->order[at], index = set->index ? set->index[image] : image;
-        s->images[i] = image;
-        s->labels[i] = set->data->labels[index];
-        augment_image(&f->augment, set->data, index, set->mean, set->std, f->seed, f->epoch, at,
-                      s->x + (size_t)i * f->image, &s->flipped[i]);
-    }
+    struct slot *s = fill->s;
+    int at = f->step * f->batch + i, image = f->order[at], index = set->index ? set->index[image] : image;
+    (void)thread;
+    s->images[i] = image;
+    s->labels[i] = dataset_label(set->data, index);
+    return augment_image(&f->augment, set->data, index, set->mean, set->std, f->seed, f->epoch, at,
+                         s->x + (size_t)i * f->image, &s->flipped[i], e);
+}
+
+static int fill(const struct feed *f, struct slot *s, struct err *e)
+{
+    struct filling filling = {f, s};
+    int rc = 0;
+    if (f->pool)
+        return pool_run(f->pool, f->batch, fill_one, &filling, e);
+    for (int i = 0; i < f->batch && rc == 0; i++)
+        rc = fill_one(&filling, i, 0, e);
+    return rc;
 }
 
 static void advance(struct feed *f)
@@ -89,10 +110,17 @@ static void *serve(void *arg)
 {
     struct feed *f = arg;
     shuffle(f);
-    for (int next = 0; slot_wait(f); next = (next + 1) % SLOTS) {
-        fill(f, &f->slots[next]);
+    int rc = 0;
+    for (int next = 0; rc == 0 && slot_wait(f); next = (next + 1) % SLOTS) {
+        struct err e;
+        rc = fill(f, &f->slots[next], &e);
         pthread_mutex_lock(&f->lock);
-        f->ready++;
+        if (rc < 0) {
+            f->failure = rc;
+            f->failed = e;
+        } else {
+            f->ready++;
+        }
         pthread_cond_signal(&f->filled);
         pthread_mutex_unlock(&f->lock);
         advance(f);
@@ -125,7 +153,7 @@ static int start(struct feed *f, struct err *e)
 }
 
 int feed_new(struct feed **out, const struct scored_set *set, const struct augment *a, int batch, uint64_t seed,
-             int epoch, int step, struct err *e)
+             int epoch, int step, int threads, struct err *e)
 {
     if (batch < 1 || set->n < batch)
         return err_set(e, ERR_INVALID, "a batch of %d is more than the %d images to train on", batch, set->n);
@@ -146,6 +174,8 @@ int feed_new(struct feed **out, const struct scored_set *set, const struct augme
     pthread_cond_init(&f->freed, NULL);
     pthread_mutex_init(&f->lock, NULL);
     int rc = slots_new(f, e);
+    if (rc == 0 && set->data->pictures)
+        rc = pool_new(&f->pool, threads, e);
     if (rc == 0)
         rc = start(f, e);
     if (rc < 0) {
@@ -167,6 +197,7 @@ void feed_free(struct feed *f)
         pthread_mutex_unlock(&f->lock);
         pthread_join(f->thread, NULL);
     }
+    pool_free(f->pool);
     pthread_mutex_destroy(&f->lock);
     pthread_cond_destroy(&f->filled);
     pthread_cond_destroy(&f->freed);
@@ -198,11 +229,16 @@ int feed_next(struct feed *f, struct feed_batch *b, struct err *e)
     until.tv_sec += WAIT_S;
     pthread_mutex_lock(&f->lock);
     let_go(f);
-    while (f->ready == 0 && rc != ETIMEDOUT)
+    while (f->ready == 0 && !f->failure && rc != ETIMEDOUT)
         rc = pthread_cond_timedwait(&f->filled, &f->lock, &until);
     f->held = f->ready > 0;
     const struct slot *s = &f->slots[f->read];
+    int failure = f->held ? 0 : f->failure;
+    if (failure)
+        *e = f->failed;
     pthread_mutex_unlock(&f->lock);
+    if (failure)
+        return failure;
     if (!f->held)
         return err_set(e, ERR_TIMEOUT, "no batch of images was ready within %d s", WAIT_S);
     *b = (struct feed_batch){.x = s->x, .labels = s->labels, .images = s->images, .flipped = s->flipped};

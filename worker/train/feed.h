@@ -1,5 +1,6 @@
 /*
- * feed - batches of training images, shuffled anew each epoch, augmented ahead of the compute by a thread of its own.
+ * feed - batches of training images, shuffled anew each epoch, augmented ahead of the compute by a thread of its own;
+ * picture files are decoded by as many as the compute has.
  * The order of epoch k comes from (seed, "shuffle", k) alone.
  */
 #ifndef WORKER_TRAIN_FEED_H
@@ -18,11 +19,11 @@ struct feed_batch { /* borrowed until the next feed_next */
 };
 
 /* `set` is borrowed; batches an epoch: set->n / batch, at least 1 or ERR_INVALID. Begins with batch `step` of epoch
- * `epoch`. */
+ * `epoch`. threads: of the decoding. */
 MUST_CHECK int feed_new(struct feed **f, const struct scored_set *set, const struct augment *a, int batch,
-                        uint64_t seed, int epoch, int step, struct err *e);
+                        uint64_t seed, int epoch, int step, int threads, struct err *e);
 void feed_free(struct feed *f); /* NULL is fine */
-/* The next batch; epochs follow each other without end. */
+/* The next batch; epochs follow each other without end. Fails for an image that can't be decoded, from then on. */
 MUST_CHECK int feed_next(struct feed *f, struct feed_batch *b, struct err *e);
 
 #endif

@@ -70,7 +70,7 @@ static int fitting_init(struct fitting *f, struct err *e)
     const struct fit_work *w = f->w;
     const struct training *t = w->training;
     const struct graph *g = &f->st->model->graph;
-    const struct augment a = {.pad = t->pad, .flip = t->flip, .cutout = t->cutout};
+    const struct augment a = {.pad = t->pad, .flip = t->flip, .cutout = t->cutout, .scale = {t->scale[0], t->scale[1]}};
     enum dtype type = precision_dtype(w->precision);
     f->logits = mem_alloc((size_t)f->batch, (size_t)f->K * sizeof(*f->logits));
     f->dlogits = mem_alloc((size_t)f->batch, (size_t)f->K * sizeof(*f->dlogits));
@@ -82,7 +82,7 @@ static int fitting_init(struct fitting *f, struct err *e)
     if (rc == 0)
         rc = start_teacher(f, &a, type, e);
     if (rc == 0)
-        rc = feed_new(&f->feed, w->set, &a, f->batch, w->seed, f->st->epoch, 0, e);
+        rc = feed_new(&f->feed, w->set, &a, f->batch, w->seed, f->st->epoch, 0, pool_threads(w->pool), e);
     return rc;
 }
 
@@ -166,7 +166,11 @@ static int run_step(struct fitting *f, int64_t step, struct fit_point *sum, stru
     sum->lr = schedule_rate(t, step, f->steps, f->per_epoch) * f->w->lr_scale;
     sum->loss += loss.total;
     sum->top1 += loss.top1;
-    return rc < 0 ? rc : sgd_step(t, sum->lr, &m->graph, &m->weights, &f->st->velocity, &f->grad, f->w->pool, e);
+    if (rc == 0)
+        rc = sgd_step(t, sum->lr, &m->graph, &m->weights, &f->st->velocity, &f->grad, f->w->pool, e);
+    if (rc == 0 && f->w->mask)
+        rc = mask_apply(f->w->mask, &m->weights, &f->st->velocity, f->w->pool, e);
+    return rc;
 }
 
 /* The point of an epoch after n of its steps. */

@@ -8,6 +8,7 @@
 
 #include "common/base/buf.h"
 #include "proto/training.h"
+#include "worker/train/mask.h"
 #include "worker/train/score.h"
 
 struct fit_point { /* one epoch of a training curve */
@@ -40,6 +41,7 @@ struct fit_work { /* all borrowed */
     enum precision precision;
     const struct scored_set *set;
     const struct model *teacher; /* NULL unless training->distill.kind */
+    const struct mask *mask;     /* weights that stay zero; NULL: none */
     struct pool *pool;
     /* Now and then, with images done of all: ERR_CANCELLED and the like end the run. */
     int (*progress)(void *arg, uint64_t done, uint64_t total, const struct fit_point *so_far, struct err *e);

@@ -80,7 +80,7 @@ static int tally_batch(const struct scorer *s, const int *index, int n, const fl
                        struct err *e)
 {
     for (int i = 0; i < n; i++, y += s->K) {
-        int label = s->set->data->labels[index[i]];
+        int label = dataset_label(s->set->data, index[i]);
         if (!all_finite(y, s->K))
             return err_set(e, ERR_INVALID, "the network's output for image %d is not finite", index[i]);
         int before = rank_of(y, s->K, label);
@@ -108,10 +108,11 @@ static int score_batch(void *arg, int piece, int thread, struct err *e)
     size_t image = (size_t)d->C * (size_t)d->H * (size_t)d->W;
     int n = s->set->n - piece * s->B;
     n = n < s->B ? n : s->B;
-    dataset_fill(d, index, n, s->set->mean, s->set->std, seat->x);
     if (n < s->B)
         memset(seat->x + (size_t)n * image, 0, (size_t)(s->B - n) * image * sizeof(float));
-    int rc = engine_forward(seat->run, seat->x, seat->y, e);
+    int rc = dataset_fill(d, index, n, s->set->mean, s->set->std, seat->x, e);
+    if (rc == 0)
+        rc = engine_forward(seat->run, seat->x, seat->y, e);
     if (rc == 0)
         rc = tally_batch(s, index, n, seat->y, &s->tallies[piece], e);
     return rc < 0 ? rc : report(s, n, e);

@@ -125,9 +125,10 @@ int sgd_step(const struct training *t, double lr, const struct graph *g, struct 
     s.slices = mem_alloc(most, sizeof(*s.slices));
     s.pieces = mem_alloc(most + 1, sizeof(*s.pieces));
     if (s.slices && s.pieces) {
-        for (int i = 0; i < g->n; i++)
-            add_params(&s, &w->of[i], &velocity->of[i], &grad->of[i], t->decay_all || g->nodes[i].op != OP_BN,
-                       t->decay_all);
+        for (int i = 0; i < g->n; i++) {
+            bool kernel = g->nodes[i].op == OP_CONV || g->nodes[i].op == OP_GEMM;
+            add_params(&s, &w->of[i], &velocity->of[i], &grad->of[i], t->decay_all || kernel, t->decay_all);
+        }
         gather(&s);
         rc = pool_run(pool, s.n_pieces, step_piece, &s, e);
     } else {

@@ -1,7 +1,7 @@
 /*
  * sgd - stochastic gradient descent with momentum, as PyTorch counts it:
  *   g += weight_decay w;  v = momentum v + g;  w -= lr (nesterov ? g + momentum v : v)
- * Weight decay leaves BN's parameters and biases alone unless decay_all. BN's running statistics follow the batches':
+ * Weight decay leaves BN's parameters, PRelu's slopes and biases alone unless decay_all. BN's running statistics follow the batches':
  * running = 0.9 running + 0.1 batch.
  */
 #ifndef WORKER_TRAIN_SGD_H

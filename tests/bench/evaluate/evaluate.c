@@ -80,7 +80,7 @@ int main(int argc, char **argv)
     must(pool_new(&pool, threads, &e), &e);
     must(onnx_load_file(argv[1], &m, &e), &e);
     must(images_load(&im, &r, IMAGES_CARVED, &host, &e), &e);
-    must(images_test(&r, &host, &test, &e), &e);
+    must(images_test(&im, &r, &host, &test, &e), &e);
     struct scored_set reward = images_set(&im, &im.reward), calibrate = images_set(&im, &im.calibrate),
                       tests = images_set(&im, &test);
     struct compress_work cw = {.pool = pool, .model = &m, .recipe = &r, .reward = &reward, .calibrate = &calibrate};
@@ -88,7 +88,7 @@ int main(int argc, char **argv)
     must(profile_make(&cw, &p, &e), &e);
     printf("profile: %.1f s, dense %.2f%% on the reward split, %d groups\n", now() - start,
            100.0 * p.dense.top1 / p.dense.n, p.n_groups);
-    must(dense_new(&d, &m, &p, &e), &e);
+    must(dense_new(&d, &m, &p, CUT_CHANNELS, &e), &e);
     limits_new(&l, &d.groups, 0.2, round_to, inner);
     int *keep = xcalloc((size_t)d.groups.n, sizeof(int));
     printf("%-12s %6s  %6s  %6s   %8s  %8s  %8s  %6s\n", "allocation", "macs", "reward", "test", "whole s",

@@ -53,7 +53,7 @@ int main(int argc, char **argv)
     struct scored_set reward = images_set(&im, &im.reward), calibrate = images_set(&im, &im.calibrate);
     struct compress_work cw = {.pool = pool, .model = &m, .recipe = &r, .reward = &reward, .calibrate = &calibrate};
     must(profile_make(&cw, &p, &e), &e);
-    must(dense_new(&d, &m, &p, &e), &e);
+    must(dense_new(&d, &m, &p, CUT_CHANNELS, &e), &e);
     limits_new(&l, &d.groups, 0.2, 1, true);
     int *keep = xcalloc((size_t)n * (size_t)d.groups.n, sizeof(int));
     double *of[2] = {xcalloc((size_t)n, sizeof(double)), xcalloc((size_t)n, sizeof(double))}, apart = 0;

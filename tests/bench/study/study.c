@@ -94,7 +94,7 @@ static void load_images(struct study *s, char *folder)
     struct err e;
     struct job_host host = {.arg = folder, .blob = local_blob};
     must(images_load(&s->images, &s->recipe, IMAGES_CARVED | IMAGES_TRAINING, &host, &e), &e);
-    must(images_test(&s->recipe, &host, &s->test, &e), &e);
+    must(images_test(&s->images, &s->recipe, &host, &s->test, &e), &e);
     s->reward = images_set(&s->images, &s->images.reward);
     s->calibrate = images_set(&s->images, &s->images.calibrate);
     s->tests = images_set(&s->images, &s->test);
@@ -114,7 +114,7 @@ static void profiles(struct study *s)
     must(profile_make(&cw, &s->gram, &e), &e);
     cw.recipe = &l1;
     must(profile_make(&cw, &s->l1, &e), &e);
-    must(dense_new(&s->dense, &s->model, &s->gram, &e), &e);
+    must(dense_new(&s->dense, &s->model, &s->gram, CUT_CHANNELS, &e), &e);
 }
 
 static void report(const struct study *s, double *proxy[PROXIES], const double *tuned)
