@@ -1,6 +1,7 @@
 /*
- * spec_images - whether a set of images, known by its index, and a network suit each other and what the spec asks of
- * them. Knows neither files nor blobs: the command line looks before anything is sent, the coordinator at what came.
+ * spec_images - whether a set of images, known by its index, and a network suit each other and what the spec asks
+ * of them. Knows neither files nor blobs: the command line looks before anything is sent, the coordinator at what
+ * came.
  */
 #ifndef COORDINATOR_SPEC_IMAGES_H
 #define COORDINATOR_SPEC_IMAGES_H

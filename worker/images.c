@@ -161,8 +161,8 @@ static const char *find_folder(const struct picture_index *x, const struct job_h
 }
 
 /* Takes the index over. */
-static int open_files(struct images *im, const struct recipe *r, const struct job_host *host, struct picture_index *x,
-                      struct err *e)
+static int open_files(struct images *im, const struct recipe *r, const struct job_host *host,
+                      struct picture_index *x, struct err *e)
 {
     const struct node *in = &im->needs.graph->nodes[0];
     const struct pictures_view v = {.H = in->H, .W = in->W, .resize = r->resize, .offset = r->offset};
@@ -269,7 +269,8 @@ static int tell(void *arg, int done, int total)
     return t->host->progress(t->host->arg, "decode", (uint64_t)done, (uint64_t)total, t->e);
 }
 
-static int decode_ahead(const struct images *im, const struct dataset *d, const struct job_host *host, struct err *e)
+static int decode_ahead(const struct images *im, const struct dataset *d, const struct job_host *host,
+                        struct err *e)
 {
     struct err said;
     struct telling t = {host, &said};

@@ -165,8 +165,12 @@ static void report_failure(struct message *report, const struct task_id *task, c
 
 static void run_task(struct worker *w, const struct msg_work *work)
 {
-    struct job_host host = {
-        .arg = w, .blob = host_blob, .folder = host_folder, .put = host_put, .progress = host_progress, .checkpoint = host_checkpoint};
+    struct job_host host = {.arg = w,
+                            .blob = host_blob,
+                            .folder = host_folder,
+                            .put = host_put,
+                            .progress = host_progress,
+                            .checkpoint = host_checkpoint};
     struct message report = {.type = MSG_RESULT};
     struct err e;
     int rc = job_run(w->state, work, &host, &report.u.result, &e);

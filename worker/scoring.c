@@ -28,7 +28,8 @@ static const char usage[] =
     "  --std R,G,B          (default: mean 0, std 1)\n"
     "  --labels NAME        images: the label file in that folder (default: labels.csv, where it is there)\n"
     "  --resize N           images: pixels of the shorter side before the crop (default: the network's / 0.875)\n"
-    "  --offset N           images: added to each class; 1 where the first output is a background class (default: 0)\n"
+    "  --offset N           images: added to each class; 1 where the first output is a background class (default: "
+    "0)\n"
     "  --memory SIZE        images: for those that are kept decoded, such as 512M or 4G (default: 1G)\n"
     "  --seed N             of the synthetic data (default: 1)\n"
     "  --threads N          compute threads (default: all CPUs)\n"
@@ -41,9 +42,9 @@ struct scoring {
     bool has_data;
     enum data_kind kind;
     const char *path; /* NULL: synthetic */
-    int split; /* -1: not given */
+    int split;        /* -1: not given */
     double mean[4], std[4];
-    int n_mean, n_std; /* numbers given */
+    int n_mean, n_std;  /* numbers given */
     const char *labels; /* NULL: the usual name, where it is there */
     int resize, offset;
     uint64_t memory;
@@ -160,7 +161,10 @@ static int parse(struct scoring *s, int argc, char **argv, struct err *e)
         return err_set(e, ERR_INVALID, "--data KIND:PATH is missing (--help says more)");
     if (s->kind != DATA_IMAGES && (s->labels || s->resize || s->offset))
         return err_set(e, ERR_INVALID, "%s is about images, not about %s",
-                       s->labels ? "--labels" : s->resize ? "--resize" : "--offset", data_kind_name(s->kind));
+                       s->labels   ? "--labels"
+                       : s->resize ? "--resize"
+                                   : "--offset",
+                       data_kind_name(s->kind));
     s->model = argv[optind];
     return OPTIONS_RUN;
 }
@@ -187,7 +191,8 @@ static int choose_part(const struct scoring *s, struct pictures *p, struct datas
     const struct picture_index *x = pictures_index(p);
     int n_train = x->n - x->n_test;
     if (s->split >= 0 && !x->split)
-        return err_set(e, ERR_INVALID, "--split %s: \"%s\" has no parts (train and test or val); leave it out for all of it",
+        return err_set(e, ERR_INVALID,
+                       "--split %s: \"%s\" has no parts (train and test or val); leave it out for all of it",
                        s->split == SPLIT_TEST ? "test" : "train", s->path);
     if (!x->split || s->split == SPLIT_TRAIN)
         return dataset_of_pictures(d, p, NULL, n_train, e);
@@ -214,8 +219,7 @@ static int load_pictures(const struct scoring *s, const struct graph *g, struct 
         picture_index_release(&x);
         return rc;
     }
-    if ((rc = pictures_open(p, &x, s->path, NULL, &v, s->memory, e)) < 0 ||
-        (rc = choose_part(s, *p, d, e)) < 0)
+    if ((rc = pictures_open(p, &x, s->path, NULL, &v, s->memory, e)) < 0 || (rc = choose_part(s, *p, d, e)) < 0)
         return rc;
     return pictures_decode(*p, pool, d->place, d->n, NULL, NULL, e);
 }

@@ -38,7 +38,8 @@ static int names_list(struct names *l, const char *dir, struct err *e)
     *l = (struct names){0};
     DIR *d = opendir(dir);
     if (!d)
-        return err_set(e, errno == ENOENT ? ERR_NOTFOUND : ERR_IO, "could not open \"%s\": %s", dir, strerror(errno));
+        return err_set(e, errno == ENOENT ? ERR_NOTFOUND : ERR_IO, "could not open \"%s\": %s", dir,
+                       strerror(errno));
     for (struct dirent *entry; (entry = readdir(d));) {
         if (entry->d_name[0] == '.')
             continue;
@@ -76,8 +77,8 @@ static bool is_picture(const char *name)
 /* A picture that we can't read: to leave it out would be another data set. */
 static bool is_other_picture(const char *name)
 {
-    static const char *const endings[] = {"webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "jp2", "jxl", "ppm",
-                                          NULL};
+    static const char *const endings[] = {"webp", "gif", "bmp", "tif", "tiff", "avif",
+                                          "heic", "jp2", "jxl", "ppm", NULL};
     return ends_in(name, endings);
 }
 
@@ -99,7 +100,8 @@ static int look_into(const char *path, uint32_t *size, struct err *e)
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc = 0;
     if (fd < 0)
-        return err_set(e, errno == ENOENT ? ERR_NOTFOUND : ERR_IO, "could not open \"%s\": %s", path, strerror(errno));
+        return err_set(e, errno == ENOENT ? ERR_NOTFOUND : ERR_IO, "could not open \"%s\": %s", path,
+                       strerror(errno));
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         rc = err_set(e, ERR_INVALID, "\"%s\" is not a regular file", path);
     else if (st.st_size == 0)
@@ -122,8 +124,9 @@ static int add(struct scan *s, const char *name, uint32_t label, struct err *e)
     struct picture_index *x = s->x;
     uint32_t size;
     if (!picture_name_is_plain(name))
-        return err_set(e, ERR_INVALID, "\"%.300s\" in \"%.100s\": names have 1 to %d bytes, none of them a control character",
-                       name, s->dir, PICTURES_MAX_NAME - 1);
+        return err_set(e, ERR_INVALID,
+                       "\"%.300s\" in \"%.100s\": names have 1 to %d bytes, none of them a control character", name,
+                       s->dir, PICTURES_MAX_NAME - 1);
     char *path = file_join(s->dir, name);
     int rc = look_into(path, &size, e);
     free(path);
@@ -188,8 +191,8 @@ static int scan_classes(struct scan *s, const char *prefix, struct names *classe
             found.of = xrealloc(found.of, ((size_t)found.n + 1) * sizeof(*found.of));
             found.of[found.n++] = xstrdup(l.of[i]);
         } else if (is_picture(l.of[i]) || is_other_picture(l.of[i])) {
-            rc = err_set(e, ERR_INVALID, "\"%s\" lies in no class's folder, and there is no label file \"%s\"", entry,
-                         PICTURES_LABELS);
+            rc = err_set(e, ERR_INVALID, "\"%s\" lies in no class's folder, and there is no label file \"%s\"",
+                         entry, PICTURES_LABELS);
         }
         free(entry);
     }
@@ -204,8 +207,9 @@ static int scan_classes(struct scan *s, const char *prefix, struct names *classe
     for (int i = 0; i < found.n && rc == 0; i++) {
         int label = find_class(order, found.of[i]);
         char *folder = under(prefix, found.of[i]);
-        rc = label < 0 ? err_set(e, ERR_INVALID, "\"%s/%s\": the training part has no such class", path, found.of[i])
-                       : scan_class(s, folder, (uint32_t)label, e);
+        rc = label < 0
+                 ? err_set(e, ERR_INVALID, "\"%s/%s\": the training part has no such class", path, found.of[i])
+                 : scan_class(s, folder, (uint32_t)label, e);
         free(folder);
     }
     free(path);
@@ -262,7 +266,8 @@ static int scan_part(struct scan *s, const char *prefix, struct names *classes, 
     return rc;
 }
 
-/* A part has folders or a label file in it; a class's folder of that name ("train" is a class, too) has pictures. */
+/* A part has folders or a label file in it; a class's folder of that name ("train" is a class, too) has pictures.
+ */
 static bool is_part(const struct scan *s, const char *name)
 {
     struct names l;
@@ -290,8 +295,9 @@ static int scan_set(struct scan *s, struct names *classes, struct err *e)
         return err_set(e, ERR_INVALID, "\"%s\" has %s but no train: name \"%s/%s\" for that alone", s->dir,
                        test ? "test" : "val", s->dir, test ? "test" : "val");
     if (!test && !val)
-        return err_set(e, ERR_INVALID, "\"%s\" has train but neither test nor val: name \"%s/train\" for that alone",
-                       s->dir, s->dir);
+        return err_set(e, ERR_INVALID,
+                       "\"%s\" has train but neither test nor val: name \"%s/train\" for that alone", s->dir,
+                       s->dir);
     s->x->split = true;
     int rc = scan_part(s, "train", classes, e), n_train = s->x->n;
     if (rc == 0)

@@ -108,8 +108,8 @@ static int read_head(struct head *h, const uint8_t *p, size_t n, struct err *e)
     *h = (struct head){u32_at(p), u32_at(p + 4), u32_at(p + 8), u32_at(p + 12), u32_at(p + 16), u32_at(p + 20)};
     uint64_t images = (uint64_t)h->train + h->test;
     if (n > PICTURES_MAX_INDEX || images > PICTURES_MAX)
-        return err_set(e, ERR_LIMIT, "image index: %llu images in %zu bytes are too many", (unsigned long long)images,
-                       n);
+        return err_set(e, ERR_LIMIT, "image index: %llu images in %zu bytes are too many",
+                       (unsigned long long)images, n);
     if (h->flags > (SPLIT | FOLDERS) || !h->train || (h->flags & SPLIT ? !h->test : h->test > 0))
         return err_set(e, ERR_INVALID, "image index: flags %u, %u training and %u test images", h->flags, h->train,
                        h->test);
@@ -141,8 +141,8 @@ static int read_entries(struct picture_index *x, const uint8_t *p, uint32_t byte
         to += length + 1;
         names += length;
         if (strlen(q->name) != length || !picture_name_is_plain(q->name))
-            return err_set(e, ERR_INVALID, "image index: image %d has the name \"%.80s\", no plain relative path", i,
-                           q->name);
+            return err_set(e, ERR_INVALID, "image index: image %d has the name \"%.80s\", no plain relative path",
+                           i, q->name);
         if (!q->size || q->size > PICTURES_MAX_FILE)
             return err_set(e, ERR_INVALID, "image index: image \"%.80s\" has %u bytes, must be 1 to %d", q->name,
                            q->size, PICTURES_MAX_FILE);
@@ -214,10 +214,12 @@ int picture_index_suits(const struct picture_index *x, int offset, int channels,
     if (channels != 3)
         return err_set(e, ERR_INVALID, "the network's input has %d channels, pictures have 3", channels);
     if (classes > outputs)
-        return err_set(e, ERR_INVALID, "the images have classes 0 to %d, with an offset of %d up to %d: the network has %d outputs",
+        return err_set(e, ERR_INVALID,
+                       "the images have classes 0 to %d, with an offset of %d up to %d: the network has %d outputs",
                        x->n_classes - 1, offset, classes - 1, outputs);
     if (x->folders && classes < outputs)
-        return err_set(e, ERR_INVALID, "the images have %d classes' folders, with an offset of %d: the network has %d outputs%s",
+        return err_set(e, ERR_INVALID,
+                       "the images have %d classes' folders, with an offset of %d: the network has %d outputs%s",
                        x->n_classes, offset, outputs, hint);
     return 0;
 }

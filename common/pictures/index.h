@@ -3,10 +3,9 @@
  * the other in this order, make up parts of about PICTURES_PART_BYTES. The bytes of the index name the parts by
  * their hash, so the hash of the index stands for the whole set.
  *
- *   "ESPPIC01"  u32 flags (1: split, 2: folders)  u32 n_classes  u32 n_train  u32 n_test  u32 n_parts  u32 bytes of names
- *   n_parts times   32 bytes SHA-256   u32 pictures
- *   n times         u32 size   u32 class   u32 bytes of its name
- *   the names, without anything between them
+ *   "ESPPIC01"  u32 flags (1: split, 2: folders)  u32 n_classes  u32 n_train  u32 n_test  u32 n_parts  u32 bytes of
+ * names n_parts times   32 bytes SHA-256   u32 pictures n times         u32 size   u32 class   u32 bytes of its
+ * name the names, without anything between them
  *
  * All numbers are little-endian. A part's size is the sum of its pictures' sizes.
  */
@@ -19,11 +18,11 @@
 #include "common/base/buf.h"
 #include "common/base/hash.h"
 
-#define PICTURES_MAX         10000000         /* files of a set */
+#define PICTURES_MAX         10000000 /* files of a set */
 #define PICTURES_MAX_CLASSES 100000
-#define PICTURES_MAX_NAME    1024             /* with its NUL */
-#define PICTURES_MAX_FILE    (64 << 20)       /* bytes of one file */
-#define PICTURES_PART_BYTES  (64 << 20)       /* a part ends before the file that would make it larger */
+#define PICTURES_MAX_NAME    1024                /* with its NUL */
+#define PICTURES_MAX_FILE    (64 << 20)          /* bytes of one file */
+#define PICTURES_PART_BYTES  (64 << 20)          /* a part ends before the file that would make it larger */
 #define PICTURES_MAX_INDEX   (UINT64_C(1) << 30) /* bytes */
 
 struct picture {
@@ -60,7 +59,8 @@ void picture_index_release(struct picture_index *x); /* zeroed is fine */
 
 /*
  * Whether a network with these channels and outputs can be scored on the set, `offset` being added to each class:
- * ERR_INVALID with both numbers. Folders of classes must be as many as the outputs; a label file may leave some out.
+ * ERR_INVALID with both numbers. Folders of classes must be as many as the outputs; a label file may leave some
+ * out.
  */
 MUST_CHECK int picture_index_suits(const struct picture_index *x, int offset, int channels, int outputs,
                                    struct err *e);

@@ -44,8 +44,8 @@ static int take_line(struct labels *l, const char *path, char *line, int number,
                        path, number, class, line, PICTURES_MAX_CLASSES - 1);
     }
     if (!picture_name_is_plain(line))
-        return err_set(e, ERR_INVALID, "\"%s\" line %d: \"%.200s\" isn't the name of a file in its folder", path, number,
-                       line);
+        return err_set(e, ERR_INVALID, "\"%s\" line %d: \"%.200s\" isn't the name of a file in its folder", path,
+                       number, line);
     if (l->n == PICTURES_MAX)
         return err_set(e, ERR_LIMIT, "\"%s\" line %d: more than %d images", path, number, PICTURES_MAX);
     if ((l->n & (l->n - 1)) == 0)

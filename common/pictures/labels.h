@@ -1,6 +1,7 @@
 /*
- * labels - a label file: a line an image, "file,class", the file's name relative to the folder of the label file, its
- * class as a number from 0. A first line whose class is no number is a heading; further columns are passed over.
+ * labels - a label file: a line an image, "file,class", the file's name relative to the folder of the label file,
+ * its class as a number from 0. A first line whose class is no number is a heading; further columns are passed
+ * over.
  */
 #ifndef COMMON_PICTURES_LABELS_H
 #define COMMON_PICTURES_LABELS_H

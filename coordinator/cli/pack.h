@@ -18,8 +18,8 @@ struct pack { /* zeroed is empty */
 MUST_CHECK int pack_init(struct pack *p, const char *folder, const char *labels, struct err *e);
 void pack_release(struct pack *p);
 
-/* Reads all files, for their hashes. The index is a file to upload, open for as long as the pack or what this process
- * turns into by exec. */
+/* Reads all files, for their hashes. The index is a file to upload, open for as long as the pack or what this
+ * process turns into by exec. */
 MUST_CHECK int pack_index(struct pack *p, struct upload *u, struct err *e);
 
 /* Sends the parts that the coordinator lacks. ERR_INVALID when a file has changed meanwhile. */

@@ -1,4 +1,5 @@
-/* A JPEG or PNG file: an error, or as many rows as it said. Large ones are left out for their time, not their memory. */
+/* A JPEG or PNG file: an error, or as many rows as it said. Large ones are left out for their time, not their
+ * memory. */
 #include <stdlib.h>
 
 #include "worker/train/jpeg.h"

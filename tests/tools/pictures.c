@@ -1,10 +1,11 @@
 /*
- * pictures - a folder of JPEG files with classes' folders, from the synthetic data set: something that a network can
- * learn.
+ * pictures - a folder of JPEG files with classes' folders, from the synthetic data set: something that a network
+ * can learn.
  *
  *   pictures -o DIR [--train N] [--test N] [--scale K] [--seed N]
  *
- * DIR/train/CLASS/000.jpg ... and DIR/test/CLASS/...; without --test DIR/CLASS/... alone. K: pixels a pixel of the 32x32.
+ * DIR/train/CLASS/000.jpg ... and DIR/test/CLASS/...; without --test DIR/CLASS/... alone. K: pixels a pixel of the
+ * 32x32.
  */
 #include <stdio.h>
 #include <stdlib.h>

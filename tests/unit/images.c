@@ -1,5 +1,5 @@
-/* What a job's images are when they are picture files: which are carved, trained on and tested on, and where their bytes
- * come from. */
+/* What a job's images are when they are picture files: which are carved, trained on and tested on, and where their
+ * bytes come from. */
 #include <check.h>
 
 #include "tests/unit/picture_files.h"
@@ -183,15 +183,17 @@ START_TEST(without_parts)
     use_of(&t, other);
     ck_assert_mem_ne(seen, other, sizeof(seen));
     t.r.reward = 38;
-    ck_assert_int_eq(failure(&t, IMAGES_CARVED,
-                             "split takes 38 reward and 12 calibrate images, of 50 none is left to test on"),
-                     ERR_INVALID);
+    ck_assert_int_eq(
+        failure(&t, IMAGES_CARVED, "split takes 38 reward and 12 calibrate images, of 50 none is left to test on"),
+        ERR_INVALID);
     t.r.reward = 39;
-    ck_assert_int_eq(failure(&t, IMAGES_CARVED, "split wants 39 reward and 12 calibrate images, the training set has 50"),
-                     ERR_INVALID);
+    ck_assert_int_eq(
+        failure(&t, IMAGES_CARVED, "split wants 39 reward and 12 calibrate images, the training set has 50"),
+        ERR_INVALID);
     t.r.reward = t.r.calibrate = 0;
-    ck_assert_int_eq(failure(&t, IMAGES_TRAINING, "the images have no parts, train and test: a training needs both"),
-                     ERR_INVALID);
+    ck_assert_int_eq(
+        failure(&t, IMAGES_TRAINING, "the images have no parts, train and test: a training needs both"),
+        ERR_INVALID);
     trial_release(&t);
 }
 END_TEST
@@ -252,25 +254,28 @@ START_TEST(what_does_not_suit)
     struct trial t;
     trial_init(&t, true);
     t.nodes[1].C = CLASSES + 1;
-    ck_assert_int_eq(failure(&t, IMAGES_CARVED,
-                             "the images have 4 classes' folders, with an offset of 0: the network has 5 outputs; where "
-                             "its first output is a background class, offset 1 passes over it"),
-                     ERR_INVALID);
+    ck_assert_int_eq(
+        failure(&t, IMAGES_CARVED,
+                "the images have 4 classes' folders, with an offset of 0: the network has 5 outputs; where "
+                "its first output is a background class, offset 1 passes over it"),
+        ERR_INVALID);
     t.r.offset = 1;
     load(&t, IMAGES_CARVED);
     for (int i = 0; i < t.im.reward.n; i++)
         ck_assert_int_eq(dataset_label(&t.im.reward, i), t.im.reward.place[i] / (TRAIN / CLASSES) + 1);
     t.r.offset = 2;
-    ck_assert_int_eq(failure(&t, IMAGES_CARVED,
-                             "the images have classes 0 to 3, with an offset of 2 up to 5: the network has 5 outputs"),
-                     ERR_INVALID);
+    ck_assert_int_eq(
+        failure(&t, IMAGES_CARVED,
+                "the images have classes 0 to 3, with an offset of 2 up to 5: the network has 5 outputs"),
+        ERR_INVALID);
     t.r.offset = 1;
     t.r.resize = SIDE - 1;
     ck_assert_int_eq(failure(&t, IMAGES_CARVED, "resize 15 is less than the network's input of 16x16 pixels"),
                      ERR_INVALID);
     t.r.resize = 0;
     t.nodes[0].C = 1;
-    ck_assert_int_eq(failure(&t, IMAGES_CARVED, "the network's input has 1 channels, pictures have 3"), ERR_INVALID);
+    ck_assert_int_eq(failure(&t, IMAGES_CARVED, "the network's input has 1 channels, pictures have 3"),
+                     ERR_INVALID);
     t.nodes[0].C = 3;
     load(&t, IMAGES_CARVED);
     t.nodes[0].H = 12; /* another network */

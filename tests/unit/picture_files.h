@@ -3,6 +3,7 @@
 #define TESTS_UNIT_PICTURE_FILES_H
 
 #include <check.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

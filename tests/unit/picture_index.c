@@ -133,8 +133,8 @@ END_TEST
 START_TEST(plain_names)
 {
     static const char *const good[] = {"a", "a/b.jpg", "..a", "a..", ".../x", "a b/\xc3\xa9.png", NULL};
-    static const char *const wrong[] = {"", "/a", "a/", "a//b", ".", "..", "../a", "a/..", "a/../b", "./a", "a/./b",
-                                        "a\nb", "a\x7f", NULL};
+    static const char *const wrong[] = {"",     "/a",     "a/",  "a//b",  ".",    "..",    "../a",
+                                        "a/..", "a/../b", "./a", "a/./b", "a\nb", "a\x7f", NULL};
     for (const char *const *s = good; *s; s++)
         ck_assert_msg(picture_name_is_plain(*s), "%s", *s);
     for (const char *const *s = wrong; *s; s++)
@@ -335,8 +335,8 @@ START_TEST(parts_must_agree)
     ck_assert_msg(strstr(e.text, "set/test/b\": the training part has no such class") != NULL, "%s", e.text);
     picture_write("set/test/labels.csv", "b/0.jpg,0\n", 10);
     ck_assert_int_eq(picture_folder_scan(&x, picture_path("set"), NULL, &e), ERR_INVALID);
-    ck_assert_msg(strstr(e.text, "one of train and test has a label file, the other classes' folders") != NULL, "%s",
-                  e.text);
+    ck_assert_msg(strstr(e.text, "one of train and test has a label file, the other classes' folders") != NULL,
+                  "%s", e.text);
     ck_assert_int_eq(picture_folder_scan(&x, picture_path("nowhere"), NULL, &e), ERR_NOTFOUND);
     ck_assert_msg(strstr(e.text, "nowhere\" is not a folder") != NULL, "%s", e.text);
 }

@@ -35,8 +35,8 @@ START_TEST(resized_as_pillow_does)
     struct rect from;
     struct err e;
     int H, W, to_H, to_W, cases = 0;
-    while (fscanf(f, "%d %d %d %d %d %d %d %d %8191s", &H, &W, &from.top, &from.left, &from.H, &from.W, &to_H, &to_W,
-                  hex) == 9) {
+    while (fscanf(f, "%d %d %d %d %d %d %d %d %8191s", &H, &W, &from.top, &from.left, &from.H, &from.W, &to_H,
+                  &to_W, hex) == 9) {
         uint8_t want[4096], got[4096], row[3 * 64];
         size_t n = from_hex(hex, want);
         ck_assert_uint_eq(n, (size_t)to_H * (size_t)to_W * 3);
@@ -54,7 +54,8 @@ START_TEST(resized_as_pillow_does)
             }
             resize_finish(&r, got);
             for (int h = 0; h < to->H; h++)
-                ck_assert_mem_eq(got + h * to->W * 3, want + ((to->top + h) * to_W + to->left) * 3, (size_t)to->W * 3);
+                ck_assert_mem_eq(got + h * to->W * 3, want + ((to->top + h) * to_W + to->left) * 3,
+                                 (size_t)to->W * 3);
             resize_release(&r);
         }
         cases++;
@@ -143,8 +144,8 @@ END_TEST
 /* However short a file is cut, it is an error, never grey pixels. The last bytes are a mark that nothing needs. */
 START_TEST(cut_short_is_refused)
 {
-    struct buf files[] = {picture_jpeg(33, 41, 1, false), picture_jpeg(33, 41, 1, true), picture_png(33, 41, 1, false),
-                          picture_png(33, 41, 1, true)};
+    struct buf files[] = {picture_jpeg(33, 41, 1, false), picture_jpeg(33, 41, 1, true),
+                          picture_png(33, 41, 1, false), picture_png(33, 41, 1, true)};
     struct canvas c;
     struct err e;
     for (int k = 0; k < 4; k++) {
@@ -161,7 +162,8 @@ END_TEST
 /* Any byte may be wrong: an error or a picture, nothing else. */
 START_TEST(damaged_is_survived)
 {
-    struct buf files[] = {picture_jpeg(16, 17, 1, false), picture_jpeg(16, 17, 1, true), picture_png(16, 17, 1, false)};
+    struct buf files[] = {picture_jpeg(16, 17, 1, false), picture_jpeg(16, 17, 1, true),
+                          picture_png(16, 17, 1, false)};
     struct canvas c;
     struct err e;
     for (int k = 0; k < 3; k++) {
@@ -305,8 +307,8 @@ static void slowly(int i, int resize, uint8_t *crop)
     resize_finish(&r, all);
     resize_release(&r);
     for (int h = 0; h < SIDE_H; h++)
-        memcpy(crop + h * SIDE_W * 3, all + (size_t)((to_H - SIDE_H) / 2 + h) * (size_t)to_W * 3 + (to_W - SIDE_W) / 2 * 3,
-               SIDE_W * 3);
+        memcpy(crop + h * SIDE_W * 3,
+               all + (size_t)((to_H - SIDE_H) / 2 + h) * (size_t)to_W * 3 + (to_W - SIDE_W) / 2 * 3, SIDE_W * 3);
     free(all);
     free(c.rgb);
     buf_release(&bytes);

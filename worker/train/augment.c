@@ -159,8 +159,8 @@ static int picture_fill(const struct augment *a, const struct dataset *d, int in
     return rc;
 }
 
-int augment_image(const struct augment *a, const struct dataset *d, int index, const double *mean, const double *std,
-                  uint64_t seed, int epoch, int at, float *x, bool *flipped, struct err *e)
+int augment_image(const struct augment *a, const struct dataset *d, int index, const double *mean,
+                  const double *std, uint64_t seed, int epoch, int at, float *x, bool *flipped, struct err *e)
 {
     struct look l;
     struct rng r;

@@ -1,7 +1,7 @@
 /*
- * feed - batches of training images, shuffled anew each epoch, augmented ahead of the compute by a thread of its own;
- * picture files are decoded by as many as the compute has.
- * The order of epoch k comes from (seed, "shuffle", k) alone.
+ * feed - batches of training images, shuffled anew each epoch, augmented ahead of the compute by a thread of its
+ * own; picture files are decoded by as many as the compute has. The order of epoch k comes from (seed, "shuffle",
+ * k) alone.
  */
 #ifndef WORKER_TRAIN_FEED_H
 #define WORKER_TRAIN_FEED_H
@@ -11,11 +11,11 @@
 
 struct feed;
 
-struct feed_batch { /* borrowed until the next feed_next */
-    const float *x;        /* (batch,C,H,W) */
-    const int *labels;     /* (batch) */
-    const int *images;     /* (batch): places in the set */
-    const bool *flipped;   /* (batch) */
+struct feed_batch {      /* borrowed until the next feed_next */
+    const float *x;      /* (batch,C,H,W) */
+    const int *labels;   /* (batch) */
+    const int *images;   /* (batch): places in the set */
+    const bool *flipped; /* (batch) */
 };
 
 /* `set` is borrowed; batches an epoch: set->n / batch, at least 1 or ERR_INVALID. Begins with batch `step` of epoch

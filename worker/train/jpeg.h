@@ -1,7 +1,7 @@
 /*
- * jpeg - JPEG files, on libjpeg: the accurate integer DCT, colour at full resolution; grey becomes RGB, CMYK (stored
- * inverted, as Adobe's programs do) is converted without a colour profile. How a camera was held (EXIF) is not looked
- * at.
+ * jpeg - JPEG files, on libjpeg: the accurate integer DCT, colour at full resolution; grey becomes RGB, CMYK
+ * (stored inverted, as Adobe's programs do) is converted without a colour profile. How a camera was held (EXIF) is
+ * not looked at.
  */
 #ifndef WORKER_TRAIN_JPEG_H
 #define WORKER_TRAIN_JPEG_H

@@ -21,9 +21,9 @@ enum { C = 3 };
 struct pictures {
     struct picture_index index;
     struct pictures_view view;
-    char *folder;   /* NULL: the parts are mapped */
-    uint8_t **part; /* (index.n_parts) */
-    _Atomic(uint8_t *) *kept; /* (index.n): crops, or NULL */
+    char *folder;              /* NULL: the parts are mapped */
+    uint8_t **part;            /* (index.n_parts) */
+    _Atomic(uint8_t *) *kept;  /* (index.n): crops, or NULL */
     atomic_uint_fast64_t left; /* bytes that crops may still take */
 };
 
@@ -53,8 +53,8 @@ static int check_view(struct pictures_view *v, struct err *e)
     if (v->resize == 0)
         v->resize = (int)floor(side / 0.875 + 0.5);
     if (v->resize < side)
-        return err_set(e, ERR_INVALID, "resize %d is less than the network's input of %dx%d pixels", v->resize, v->H,
-                       v->W);
+        return err_set(e, ERR_INVALID, "resize %d is less than the network's input of %dx%d pixels", v->resize,
+                       v->H, v->W);
     return 0;
 }
 

@@ -3,8 +3,8 @@
  *
  * The evaluation's crop: the shorter side resized to `resize` pixels and the other one in proportion, rounded (see
  * resize.h), the middle cut out, half a pixel to the upper left where it isn't whole. Such crops
- * are kept, first come first kept, until they take `memory` bytes; the others are decoded again each time. A training
- * chooses a rectangle itself, which is resized to the input's size. Any number of threads may ask at once.
+ * are kept, first come first kept, until they take `memory` bytes; the others are decoded again each time. A
+ * training chooses a rectangle itself, which is resized to the input's size. Any number of threads may ask at once.
  */
 #ifndef WORKER_TRAIN_PICTURES_H
 #define WORKER_TRAIN_PICTURES_H
@@ -18,9 +18,9 @@
 struct pictures;
 
 struct pictures_view { /* what is made of each file */
-    int H, W;   /* of the network's input */
-    int resize; /* shorter side in pixels, at least H and W; 0: the larger of H and W, divided by 0.875 */
-    int offset; /* is added to each class */
+    int H, W;          /* of the network's input */
+    int resize;        /* shorter side in pixels, at least H and W; 0: the larger of H and W, divided by 0.875 */
+    int offset;        /* is added to each class */
 };
 
 /*
@@ -28,7 +28,8 @@ struct pictures_view { /* what is made of each file */
  * the index's parts, mapped until pictures_free. ERR_INVALID when `resize` is too small or a part hasn't its size.
  */
 MUST_CHECK int pictures_open(struct pictures **p, struct picture_index *x, const char *folder,
-                             const char *const *part, const struct pictures_view *v, uint64_t memory, struct err *e);
+                             const char *const *part, const struct pictures_view *v, uint64_t memory,
+                             struct err *e);
 void pictures_free(struct pictures *p); /* NULL is fine */
 
 const struct picture_index *pictures_index(const struct pictures *p);
@@ -36,7 +37,8 @@ const struct pictures_view *pictures_view(const struct pictures *p);
 int pictures_label(const struct pictures *p, int i); /* with the offset */
 size_t pictures_bytes(const struct pictures *p);     /* of a crop: (H,W,3) */
 
-/* The evaluation's crop: *crop is `scratch` (pictures_bytes), or is borrowed from what is kept. Errors name the file. */
+/* The evaluation's crop: *crop is `scratch` (pictures_bytes), or is borrowed from what is kept. Errors name the
+ * file. */
 MUST_CHECK int pictures_crop(struct pictures *p, int i, uint8_t *scratch, const uint8_t **crop, struct err *e);
 
 /* `choose` is told the image's size and says which rectangle of it becomes the crop. */

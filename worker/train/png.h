@@ -1,6 +1,6 @@
 /*
- * png - PNG files, on libpng: palettes and grey become RGB, 16 bits keep their upper 8, transparency is dropped, gamma
- * isn't looked at.
+ * png - PNG files, on libpng: palettes and grey become RGB, 16 bits keep their upper 8, transparency is dropped,
+ * gamma isn't looked at.
  */
 #ifndef WORKER_TRAIN_PNG_H
 #define WORKER_TRAIN_PNG_H

@@ -9,12 +9,12 @@
 
 #include "common/base/err.h"
 
-#define ROWS_MAX_SIDE 20000             /* pixels */
+#define ROWS_MAX_SIDE 20000 /* pixels */
 #define ROWS_MAX_AREA (100 * 1000 * 1000)
 #define ROWS_MAX_HELD (25 * 1000 * 1000) /* of a progressive or interlaced image, which is held as a whole */
 
 struct rows {
-    int (*begin)(void *arg, int H, int W, struct err *e); /* once, before the first row */
+    int (*begin)(void *arg, int H, int W, struct err *e);          /* once, before the first row */
     void (*row)(void *arg, int h, const uint8_t *rgb /* (W,3) */); /* 0 ... H-1 */
     void *arg;
 };
