@@ -130,7 +130,7 @@ START_TEST(halves)
     struct compress_work cw = {
         .pool = threads, .model = &n.m, .recipe = &recipe, .reward = &album.set, .calibrate = &album.set};
     must(profile_make(&cw, &p, &e), &e);
-    must(dense_new(&d, &n.m, &p, &e), &e);
+    must(dense_new(&d, &n.m, &p, CUT_CHANNELS, &e), &e);
     ck_assert_int_ge(d.groups.n, 3);
     float *x = album_floats(&album, 0, 20);
     double all = distance_at(&cw, &d, &p, 1, x), half = distance_at(&cw, &d, &p, 2, x);

@@ -1,7 +1,8 @@
-/* Picture files that tests write, and folders of them. Included after <check.h>. */
+/* Picture files that tests write, and folders of them. */
 #ifndef TESTS_UNIT_PICTURE_FILES_H
 #define TESTS_UNIT_PICTURE_FILES_H
 
+#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -127,6 +127,35 @@ static double power_of(const struct layer *l, const float *w)
     return sum;
 }
 
+/* Whatever the weights, all of them is no error, to the bit; a layer that puts out nothing has none at all. */
+START_TEST(ends_are_exact)
+{
+    float curve[FINE_MOST + 1];
+    struct err e;
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        struct net n;
+        net_init(&n, seed, "ends");
+        int node = conv_win(&n, input(&n, 3, 4, 4), 5, window(3, 1, 1), 1, false);
+        draw_weights(&n);
+        struct params *p = &n.m.weights.of[node];
+        must(sparsify_curve(&n.m, node, NULL, curve, &e), &e);
+        ck_assert(curve[0] == 1 && curve[FINE_MOST] == 0);
+        for (int k = 0; k < FINE_MOST; k++)
+            ck_assert(curve[k] >= curve[k + 1]);
+        for (size_t i = 0; i < p->n_w; i++)
+            p->w[i] = 0;
+        must(sparsify_curve(&n.m, node, NULL, curve, &e), &e);
+        for (int k = 0; k <= FINE_MOST; k++)
+            ck_assert(curve[k] == 0);
+        p->w[0] = 3e38f;
+        p->w[1] = INFINITY;
+        ck_assert_int_eq(sparsify_curve(&n.m, node, NULL, curve, &e), ERR_INVALID);
+        ck_assert_ptr_nonnull(strstr(e.text, "is not a number"));
+        model_release(&n.m);
+    }
+}
+END_TEST
+
 START_TEST(curve_is_the_outputs_error)
 {
     static const int at[] = {25, 100, 250, 500, 700, 950};
@@ -199,6 +228,7 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, the_largest_stay);
     tcase_add_loop_test(t, curve_is_the_outputs_error, 0, 3);
+    tcase_add_test(t, ends_are_exact);
     tcase_add_test(t, only_weights_go);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

@@ -109,20 +109,25 @@ static double error_at(const struct curve_work *c, const struct fine *layer, int
     return output_error(c);
 }
 
-static void fill_curve(const struct curve_work *c, const struct fine *layer, float *curve)
+/* False when the output's variance is no number. */
+static bool fill_curve(const struct curve_work *c, const struct fine *layer, float *curve)
 {
     static const int grid[] = {0,   25,  50,  75,  100, 150, 200, 250, 300, 350, 400, 450,
                                500, 550, 600, 650, 700, 750, 800, 850, 900, 950, FINE_MOST};
     double all = error_at(c, layer, 0), last = 1;
+    if (!isfinite(all))
+        return false;
     curve[0] = all > 0 ? 1 : 0;
     for (size_t i = 1; i < sizeof grid / sizeof *grid; i++) {
         int from = grid[i - 1], to = grid[i];
         double at = to == FINE_MOST || !(all > 0) ? 0 : error_at(c, layer, to) / all;
         at = fmin(at, last);
-        for (int k = from + 1; k <= to; k++)
+        for (int k = from + 1; k < to; k++)
             curve[k] = all > 0 ? (float)(last + (at - last) * (k - from) / (to - from)) : 0;
+        curve[to] = (float)at; /* to the bit: nothing is lost where all is kept */
         last = at;
     }
+    return true;
 }
 
 int sparsify_curve(const struct model *m, int node, const struct gram *gr, float *curve, struct err *e)
@@ -141,7 +146,8 @@ int sparsify_curve(const struct model *m, int node, const struct gram *gr, float
     int rc = 0;
     if (c.gone && c.G) {
         output_scale(m, node, c.scale);
-        fill_curve(&c, &layer, curve);
+        if (!fill_curve(&c, &layer, curve))
+            rc = err_set(e, ERR_INVALID, "the variance of \"%s\" is not a number", d->name);
     } else {
         rc = err_set(e, ERR_NOMEM, "no memory for the sensitivity of \"%s\"", d->name);
     }
