@@ -101,12 +101,19 @@ static bool passes_layout_on(const char *op)
     return false;
 }
 
+/* 0 where it isn't a number. */
+static int64_t dim_of(const Onnx__TensorShapeProto *shape, size_t k)
+{
+    const Onnx__TensorShapeProto__Dimension *d = shape->dim[k];
+    return d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE ? d->dim_value : 0;
+}
+
 /* Transpose from (N,H,W,C), or where there is one channel, the Reshape that does the same. */
 static bool turns_channels(const Onnx__NodeProto *n, const Onnx__TensorShapeProto *shape)
 {
     static const int64_t perm[] = {0, 3, 1, 2};
     if (strcmp(n->op_type, "Reshape") == 0)
-        return shape->dim[3]->dim_value == 1 && shape->dim[1]->dim_value > 1 && shape->dim[2]->dim_value > 1;
+        return dim_of(shape, 3) == 1 && dim_of(shape, 1) > 1 && dim_of(shape, 2) > 1;
     for (size_t i = 0; i < n->n_attribute && strcmp(n->op_type, "Transpose") == 0; i++) {
         const Onnx__AttributeProto *a = n->attribute[i];
         if (a->name && strcmp(a->name, "perm") == 0 && a->n_ints == 4 && memcmp(a->ints, perm, sizeof perm) == 0)
@@ -170,9 +177,8 @@ static int add_input(struct loader *l, const Onnx__ValueInfoProto *in, struct er
         rc = input_dim(in, last ? 2 : 3, &d.W, e);
     if (rc < 0)
         return rc;
-    if (shape->dim[0]->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE &&
-        shape->dim[0]->dim_value > 0)
-        l->batch = shape->dim[0]->dim_value;
+    if (dim_of(shape, 0) > 0)
+        l->batch = dim_of(shape, 0);
     d.u.input.last = last;
     rc = graph_add(&l->draft, &d, e);
     if (rc < 0)

@@ -11,7 +11,7 @@
         k, k, s, s, d, d, p, p, p, p                                                                               \
     }
 
-static int one[] = {1}, zero[] = {0}, two_first[] = {0, 1}, flat_pair[] = {1, 2}, none[] = {3}, minus[] = {-1};
+static int one[] = {1}, zero[] = {0}, zero_twice[] = {0, 0}, two_first[] = {0, 1}, flat_pair[] = {1, 2}, none[] = {3}, minus[] = {-1};
 
 /* What each node of this small table becomes after input (8,10,12) = n0 and its flattened form = n1. */
 static const struct {
@@ -39,6 +39,13 @@ static const struct {
     {{.op = OP_GEMM, .n_in = 1, .in = one, .C = 10}, 10, 1, 1, true},
     {{.op = OP_SOFTMAX, .n_in = 1, .in = one}, 960, 1, 1, true},
     {{.op = OP_CONCAT, .n_in = 1, .in = zero}, 8, 10, 12, false},
+    {{.op = OP_MUL, .n_in = 2, .in = zero_twice}, 8, 10, 12, false},
+    {{.op = OP_SIGMOID, .n_in = 1, .in = zero}, 8, 10, 12, false},
+    {{.op = OP_PRELU, .n_in = 1, .in = one}, 960, 1, 1, true},
+    {{.op = OP_LRN, .n_in = 1, .in = zero, .u.lrn = {5, 1, 1, 1}}, 8, 10, 12, false},
+    {{.op = OP_SHUFFLE, .n_in = 1, .in = one, .u.shuffle.groups = 3}, 960, 1, 1, true},
+    {{.op = OP_UNFLATTEN, .n_in = 1, .in = one}, 960, 1, 1, false},
+    {{.op = OP_GEMM, .n_in = 1, .in = one, .C = 10, .shares = 0}, 10, 1, 1, true},
 };
 
 /* Refused after n0, n1 as above and n2 = Gemm of 960 on n1; the text is the whole of what the person reads. */
@@ -99,6 +106,16 @@ static const struct {
     {{.op = OP_GEMM, .n_in = 1, .in = zero, .C = 10}, "Gemm \"n3\": input \"n0\" of shape (8,10,12) isn't flat"},
     {{.op = OP_GEMM, .n_in = 1, .in = one, .C = GRAPH_MAX_DIM + 1},
      "Gemm \"n3\": 1048577 output channels, which isn't in 1 ... 1048576"},
+    {{.op = OP_MUL, .n_in = 2, .in = two_first},
+     "Mul \"n3\": \"n0\" (8,10,12) and \"n1\" (960,1,1) flat differ in shape"},
+    {{.op = OP_LRN, .n_in = 1, .in = zero, .u.lrn = {0, 1, 1, 1}}, "LRN \"n3\": size 0, alpha 1, beta 1, bias 1"},
+    {{.op = OP_LRN, .n_in = 1, .in = one, .u.lrn = {5, 1, 1, 1}}, "LRN \"n3\": input \"n1\" has no height and width"},
+    {{.op = OP_SHUFFLE, .n_in = 1, .in = zero, .u.shuffle.groups = 3}, "ChannelShuffle \"n3\": 3 groups don't divide 8 channels"},
+    {{.op = OP_UNFLATTEN, .n_in = 1, .in = zero}, "Unflatten \"n3\": input \"n0\" of shape (8,10,12) isn't flat"},
+    {{.op = OP_GEMM, .n_in = 1, .in = one, .C = 10, .shares = 2},
+     "Gemm \"n3\": it shares the weight of Gemm \"n2\", which isn't alike"},
+    {{.op = OP_GEMM, .n_in = 1, .in = one, .C = 10, .shares = 3},
+     "Gemm \"n3\": it shares the weight of node 3, which isn't the first"},
     {{.op = OP_SOFTMAX, .n_in = 1, .in = zero}, "Softmax \"n3\": input \"n0\" of shape (8,10,12) isn't flat"},
 };
 

@@ -121,6 +121,12 @@ START_TEST(fixed)
     ck_assert_int_eq(gs.of[0].classes[1], gs.classes[a][6]);
     ck_assert_int_eq(gs.group[gs.classes[a][2]], -1);
     ck_assert_int_eq(gs.rank[gs.classes[a][8]], 3);
+    ck_assert_str_eq(fixed_why_text(gs.fixed[gs.classes[x][0]]), "input");
+    ck_assert_str_eq(fixed_why_text(gs.fixed[gs.classes[b][0]]), "input"); /* and output: the first reason */
+    ck_assert_str_eq(fixed_why_text(gs.fixed[gs.classes[y][0]]), "output");
+    ck_assert_str_eq(fixed_why_text(gs.fixed[gs.classes[a][2]]), "strided slice");
+    ck_assert_str_eq(fixed_why_text(gs.fixed[gs.classes[pad][0]]), "no weights");
+    ck_assert_str_eq(fixed_why_text(gs.fixed[gs.classes[a][6]]), "can be cut");
     int keep[] = {1};
     ck_assert_int_eq(groups_width(&gs, &g, pad, keep), 5 + 3 + 1);
     groups_release(&gs);

@@ -48,6 +48,16 @@ static bool only_convolved(const struct tape *t, int node)
     return true;
 }
 
+#define FEW 8 /* channels, of which oneDNN has no fast convolution in panels */
+
+/* Images, or what a Pad or the like makes of them, plain for the first convolution. */
+static bool plain_images(const struct tape *t, int node)
+{
+    const struct node *n = &t->g->nodes[node];
+    bool moved = n->op == OP_PAD || n->op == OP_SLICE || n->op == OP_CONCAT;
+    return (n->op == OP_INPUT || (moved && n->C < FEW)) && only_convolved(t, node);
+}
+
 struct layout tape_layout(const struct tape *t, int node)
 {
     const struct node *n = &t->g->nodes[node];
@@ -56,7 +66,7 @@ struct layout tape_layout(const struct tape *t, int node)
     if (n->flat || (n->op == OP_GLOBALPOOL && only_flattened(t, node)))
         l.type = DTYPE_F32;
     else if (t->blocked)
-        l.lanes = n->op == OP_INPUT && only_convolved(t, node) ? 1 : backend_lanes(t->p->be);
+        l.lanes = plain_images(t, node) ? 1 : backend_lanes(t->p->be);
     return l;
 }
 
@@ -257,6 +267,8 @@ static bool suits_panels(const struct tape *t)
             return false;
         if (n->op == OP_LRN)
             return false; /* it knows channels last alone */
+        if (n->op == OP_CONV && t->g->nodes[n->in[0]].C < FEW && !plain_images(t, n->in[0]))
+            return false;
         if (n->op == OP_CLIP && (n->u.clip.lo > 0 || n->u.clip.hi < 0) && n->C % lanes)
             return false; /* padding must stay zero */
         real += (double)n->C * n->H * n->W;

@@ -6,9 +6,9 @@
 
 #include "common/base/mem.h"
 #include "common/base/rng.h"
+#include "worker/compress/work.h"
 
 #define CHUNK_FLOATS ((size_t)48 << 20) /* patches held at once, all layers together */
-#define BATCH        20                 /* images of a forward pass */
 
 /* One layer's patches of the present chunk. */
 struct patches {
@@ -26,6 +26,7 @@ struct measuring {
     float **input, **value;  /* one a thread: a batch of images; a tapped value */
     float **logits;          /* likewise; nobody looks at them */
     struct patches *patches; /* one a layer */
+    int batch;               /* images of a forward pass */
     uint64_t seed;
     int first, images, chunk; /* of the present chunk: first image, how many; images a full chunk has */
 };
@@ -76,15 +77,15 @@ static void collect(struct measuring *ms, int i, const float *x, int at, struct 
 static int run_batch(void *arg, int piece, int thread, struct err *e)
 {
     struct measuring *ms = arg;
-    int at = piece * BATCH, n = ms->images - at < BATCH ? ms->images - at : BATCH, index[BATCH];
+    int at = piece * ms->batch, n = ms->images - at < ms->batch ? ms->images - at : ms->batch, index[COMPRESS_BATCH];
     const struct graph *g = ms->g;
-    struct rng rng[BATCH];
-    for (int b = 0; b < BATCH; b++) { /* a short batch is filled up with its last image */
+    struct rng rng[COMPRESS_BATCH];
+    for (int b = 0; b < ms->batch; b++) { /* a short batch is filled up with its last image */
         int image = ms->first + at + (b < n ? b : n - 1);
         index[b] = ms->set->index ? ms->set->index[image] : image;
         rng_init(&rng[b], ms->seed, "gram", (uint64_t)image);
     }
-    int rc = dataset_fill(ms->set->data, index, BATCH, ms->set->mean, ms->set->std, ms->input[thread], e);
+    int rc = dataset_fill(ms->set->data, index, ms->batch, ms->set->mean, ms->set->std, ms->input[thread], e);
     if (rc == 0)
         rc = engine_forward(ms->run[thread], ms->input[thread], ms->logits[thread], e);
     for (int i = 0, tapped = -1; rc == 0 && i < ms->grams->n; i++) {
@@ -128,8 +129,8 @@ static int add_chunk(void *arg, int i, int thread, struct err *e)
     struct gram *gr = &ms->grams->of[i];
     struct patches *pt = &ms->patches[i];
     size_t per = (size_t)pt->per_image, n = (size_t)gr->n, stride = (size_t)ms->chunk * per * n;
-    for (int at = 0; at < ms->images; at += BATCH) {
-        size_t rows = (size_t)(ms->images - at < BATCH ? ms->images - at : BATCH) * per;
+    for (int at = 0; at < ms->images; at += ms->batch) {
+        size_t rows = (size_t)(ms->images - at < ms->batch ? ms->images - at : ms->batch) * per;
         for (int cg = 0; cg < gr->groups; cg++) {
             size_t first = (size_t)cg * n;
             float *x = pt->x + (size_t)cg * stride + (size_t)at * per * n;
@@ -162,6 +163,15 @@ static void finish(struct gram *gr, double *sum, double rows)
     }
 }
 
+static void find_batch(struct measuring *ms)
+{
+    int n = ms->grams->n, *taps = xcalloc((size_t)n, sizeof(int));
+    for (int i = 0; i < n; i++)
+        taps[i] = ms->g->nodes[ms->grams->of[i].node].in[0];
+    ms->batch = compress_batch(ms->g, taps, n);
+    free(taps);
+}
+
 /* How many rows an image gives to each layer, and how many images a chunk has. */
 static void plan_chunk(struct measuring *ms, int threads)
 {
@@ -174,9 +184,10 @@ static void plan_chunk(struct measuring *ms, int threads)
         ms->patches[i].per_image = positions < per ? positions : per; /* gemm: its one */
         floats += (size_t)gr->n * (size_t)gr->groups * (size_t)ms->patches[i].per_image;
     }
-    size_t batches = CHUNK_FLOATS / (floats * BATCH + 1), all = ((size_t)ms->set->n + BATCH - 1) / BATCH;
+    size_t batch = (size_t)ms->batch, batches = CHUNK_FLOATS / (floats * batch + 1),
+           all = ((size_t)ms->set->n + batch - 1) / batch;
     batches = batches < (size_t)threads ? (size_t)threads : batches;
-    ms->chunk = (int)(batches < all ? batches : all) * BATCH;
+    ms->chunk = (int)(batches < all ? batches : all) * ms->batch;
 }
 
 static int patches_new(struct measuring *ms, struct err *e)
@@ -203,15 +214,15 @@ static int runs_new(struct measuring *ms, const struct weights *w, int threads, 
         size_t size = floats_of(&g->nodes[taps[i]]);
         largest = size > largest ? size : largest;
     }
-    int rc = engine_new(&ms->eng, g, w, BATCH, ENGINE_INFER, DTYPE_F32, taps, n, e);
+    int rc = engine_new(&ms->eng, g, w, ms->batch, ENGINE_INFER, DTYPE_F32, taps, n, e);
     free(taps);
     for (int t = 0; rc == 0 && t < threads; t++) {
-        ms->input[t] = mem_alloc(floats_of(&g->nodes[0]), BATCH * sizeof(float));
-        ms->value[t] = mem_alloc(largest, BATCH * sizeof(float));
-        ms->logits[t] = mem_alloc(floats_of(&g->nodes[g->output]), BATCH * sizeof(float));
+        ms->input[t] = mem_alloc(floats_of(&g->nodes[0]), (size_t)ms->batch * sizeof(float));
+        ms->value[t] = mem_alloc(largest, (size_t)ms->batch * sizeof(float));
+        ms->logits[t] = mem_alloc(floats_of(&g->nodes[g->output]), (size_t)ms->batch * sizeof(float));
         rc = ms->input[t] && ms->value[t] && ms->logits[t]
                  ? engine_run_new(&ms->run[t], ms->eng, e)
-                 : err_set(e, ERR_NOMEM, "no memory for a batch of %d images", BATCH);
+                 : err_set(e, ERR_NOMEM, "no memory for a batch of %d images", ms->batch);
     }
     return rc;
 }
@@ -223,6 +234,7 @@ static int measuring_new(struct measuring *ms, const struct weights *w, int thre
     ms->input = xcalloc((size_t)threads, sizeof(*ms->input));
     ms->value = xcalloc((size_t)threads, sizeof(*ms->value));
     ms->logits = xcalloc((size_t)threads, sizeof(*ms->logits));
+    find_batch(ms);
     plan_chunk(ms, threads);
     int rc = patches_new(ms, e);
     return rc == 0 ? runs_new(ms, w, threads, e) : rc;
@@ -259,7 +271,7 @@ int gram_measure(struct gram_list *l, struct pool *pool, const struct model *m, 
     int rc = measuring_new(&ms, &m->weights, pool_threads(pool), e);
     for (; rc == 0 && ms.first < set->n; ms.first += ms.images) {
         ms.images = set->n - ms.first < ms.chunk ? set->n - ms.first : ms.chunk;
-        rc = pool_run(pool, (ms.images + BATCH - 1) / BATCH, run_batch, &ms, e);
+        rc = pool_run(pool, (ms.images + ms.batch - 1) / ms.batch, run_batch, &ms, e);
         if (rc == 0)
             rc = pool_run(pool, l->n, add_chunk, &ms, e);
         if (rc == 0 && progress && progress(arg, ms.first + ms.images, set->n) < 0)

@@ -71,6 +71,20 @@ static size_t count_stats(const struct graph *g)
     return n;
 }
 
+#define NEAR_FLOATS ((size_t)64 << 20) /* input and output of a layer */
+
+static int most_images(const struct graph *g)
+{
+    size_t most = 1;
+    for (int i = 0; i < g->n; i++) {
+        const struct node *n = &g->nodes[i];
+        size_t floats = (size_t)n->C * (size_t)n->H * (size_t)n->W;
+        most = floats > most ? floats : most;
+    }
+    size_t images = NEAR_FLOATS / (2 * most);
+    return images < 1 ? 1 : images > RECALIBRATE_BATCH ? RECALIBRATE_BATCH : (int)images;
+}
+
 static int recalibration_new(struct recalibration *r, struct engine **eng, const struct weights *w, int threads,
                              int batches, struct err *e)
 {
@@ -114,7 +128,7 @@ int recalibrate(struct model *m, enum dtype type, struct pool *pool, const struc
         return 0;
     if (set->n < 1)
         return err_set(e, ERR_INVALID, "no images to recalibrate with");
-    int threads = pool_threads(pool), batches = (set->n + RECALIBRATE_BATCH - 1) / RECALIBRATE_BATCH;
+    int threads = pool_threads(pool), most = most_images(&m->graph), batches = (set->n + most - 1) / most;
     r.batch = set->n / batches;
     int rc = recalibration_new(&r, &eng, &m->weights, threads, batches, e);
     if (rc == 0)

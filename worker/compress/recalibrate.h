@@ -8,9 +8,9 @@
 
 #include "worker/train/score.h"
 
-#define RECALIBRATE_BATCH                                                                                          \
-    100 /* images, at most; the set is divided evenly, a remainder smaller than the number of batches is left out  \
-         */
+/* Images, at most; fewer where two of the network's largest values would take more than a quarter of a gigabyte. The set is
+ * divided evenly, a remainder smaller than the number of batches is left out. */
+#define RECALIBRATE_BATCH 100
 
 /* `type`: what the network computes in meanwhile. */
 MUST_CHECK int recalibrate(struct model *m, enum dtype type, struct pool *pool, const struct scored_set *set,

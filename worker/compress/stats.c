@@ -5,12 +5,11 @@
 #include "common/base/mem.h"
 #include "worker/engine/engine.h"
 
-#define BATCH 20 /* images of a forward pass; sums are kept for each */
-
 struct measuring {
     const struct compress_work *cw;
     const struct graph *g;
     struct stats_list *stats;
+    int batch;       /* images of a forward pass; sums are kept for each */
     size_t channels; /* of all values together */
     struct engine *eng;
     struct engine_run **run;          /* one a thread */
@@ -44,12 +43,12 @@ static int run_batch(void *arg, int piece, int thread, struct err *e)
 {
     struct measuring *ms = arg;
     const struct scored_set *set = ms->cw->calibrate;
-    int first = piece * BATCH, n = set->n - first < BATCH ? set->n - first : BATCH, index[BATCH];
-    for (int b = 0; b < BATCH; b++) { /* a short batch is filled up with its last image */
+    int first = piece * ms->batch, n = set->n - first < ms->batch ? set->n - first : ms->batch, index[COMPRESS_BATCH];
+    for (int b = 0; b < ms->batch; b++) { /* a short batch is filled up with its last image */
         int image = first + (b < n ? b : n - 1);
         index[b] = set->index ? set->index[image] : image;
     }
-    int rc = dataset_fill(set->data, index, BATCH, set->mean, set->std, ms->input[thread], e);
+    int rc = dataset_fill(set->data, index, ms->batch, set->mean, set->std, ms->input[thread], e);
     if (rc == 0)
         rc = engine_forward(ms->run[thread], ms->input[thread], ms->logits[thread], e);
     double *sum = ms->sum + (size_t)piece * 2 * ms->channels;
@@ -99,16 +98,16 @@ static int measuring_new(struct measuring *ms, const int *nodes, int threads, in
     ms->logits = xcalloc((size_t)threads, sizeof(*ms->logits));
     ms->value = xcalloc((size_t)threads, sizeof(*ms->value));
     ms->sum = mem_zalloc((size_t)batches, 2 * ms->channels * sizeof(double));
-    int rc = ms->sum ? engine_new(&ms->eng, g, &ms->cw->model->weights, BATCH, ENGINE_INFER, DTYPE_F32, nodes,
+    int rc = ms->sum ? engine_new(&ms->eng, g, &ms->cw->model->weights, ms->batch, ENGINE_INFER, DTYPE_F32, nodes,
                                   ms->stats->n, e)
                      : err_set(e, ERR_NOMEM, "no memory for the sums of %d batches", batches);
     for (int t = 0; rc == 0 && t < threads; t++) {
-        ms->input[t] = mem_alloc(floats_of(&g->nodes[0]), BATCH * sizeof(float));
-        ms->logits[t] = mem_alloc(floats_of(&g->nodes[g->output]), BATCH * sizeof(float));
-        ms->value[t] = mem_alloc(largest, BATCH * sizeof(float));
+        ms->input[t] = mem_alloc(floats_of(&g->nodes[0]), (size_t)ms->batch * sizeof(float));
+        ms->logits[t] = mem_alloc(floats_of(&g->nodes[g->output]), (size_t)ms->batch * sizeof(float));
+        ms->value[t] = mem_alloc(largest, (size_t)ms->batch * sizeof(float));
         rc = ms->input[t] && ms->logits[t] && ms->value[t]
                  ? engine_run_new(&ms->run[t], ms->eng, e)
-                 : err_set(e, ERR_NOMEM, "no memory for a batch of %d images", BATCH);
+                 : err_set(e, ERR_NOMEM, "no memory for a batch of %d images", ms->batch);
     }
     return rc;
 }
@@ -137,7 +136,8 @@ int stats_measure(const struct compress_work *cw, const int *nodes, int n, struc
         return rc;
     if (cw->calibrate->n < 1)
         return err_set(e, ERR_INVALID, "no images to measure %d values with", n);
-    int threads = pool_threads(cw->pool), batches = (cw->calibrate->n + BATCH - 1) / BATCH;
+    ms.batch = compress_batch(ms.g, nodes, n);
+    int threads = pool_threads(cw->pool), batches = (cw->calibrate->n + ms.batch - 1) / ms.batch;
     rc = measuring_new(&ms, nodes, threads, batches, e);
     if (rc == 0)
         rc = pool_run(cw->pool, batches, run_batch, &ms, e);

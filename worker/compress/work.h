@@ -24,4 +24,10 @@ struct stage {
 };
 int stage_report(void *stage, int done, int total);
 
+#define COMPRESS_BATCH 20
+
+/* Images of a forward pass with these nodes' values tapped: COMPRESS_BATCH, or fewer where they would be more than an eighth
+ * of a gigabyte, by the graph alone, so that all workers do alike. A node may occur several times. */
+int compress_batch(const struct graph *g, const int *taps, int n);
+
 #endif
