@@ -1,7 +1,8 @@
 /*
- * Tasks that need a quiet machine (scheduler.h): one goes to a worker on whose host nobody else works, and while it waits for
- * that or is under way the other workers of the host get nothing. It waits so for QUIET_WAIT_NS at most: a host whose workers are
- * at long trainings is measured beside them, since the pairs of a measurement share whatever disturbs them.
+ * Tasks that need a quiet machine (scheduler.h): one goes to a worker on whose host nobody else works, and while it
+ * waits for that or is under way the other workers of the host get nothing. It waits so for QUIET_WAIT_NS at most:
+ * a host whose workers are at long trainings is measured beside them, since the pairs of a measurement share
+ * whatever disturbs them.
  */
 #include <inttypes.h>
 
@@ -79,8 +80,8 @@ struct worker *quiet_worker(struct scheduler *sch, struct task **out, int64_t no
             choice = w;
     }
     if (choice && now_ns - sch->quiet_ns > QUIET_WAIT_NS && !fleet_host_works(sch->fleet, choice, true)) {
-        log_warn("not quiet", "search=%" PRId64 " episode=%d kind=%s worker=%s: others work beside it", t->id.search,
-                 t->id.episode, task_kind_name(t->id.kind), choice->name);
+        log_warn("not quiet", "search=%" PRId64 " episode=%d kind=%s worker=%s: others work beside it",
+                 t->id.search, t->id.episode, task_kind_name(t->id.kind), choice->name);
         return found(sch, choice);
     }
     if (choice && !sch->quiet_host[0])

@@ -78,7 +78,7 @@ static void print_table(const json_t *all)
     json_array_foreach(all, i, o)
     {
         table_cell(&t, "%.0f", field_number(o, "episode", -1));
-        table_cell(&t, "%s", field_text(o, "budget"));
+        table_cell(&t, "%s%s", field_text(o, "budget"), json_is_false(json_object_get(o, "within")) ? ", over" : "");
         table_cell(&t, "%s", term_percent(s, field_number(o, "top1", -1)));
         table_cell(&t, "%s", term_percent(s, field_number(o, "top5", -1)));
         table_cell(&t, "%s", term_count(s, field_number(o, "macs", 0)));

@@ -1,6 +1,6 @@
 /*
- * toll - what a network takes by a latency table, node by node, so that a change in one group asks only those nodes whose channels
- * it changes. There is no polynomial here: times go in steps.
+ * toll - what a network takes by a latency table, node by node, so that a change in one group asks only those nodes
+ * whose channels it changes. There is no polynomial here: times go in steps.
  */
 #ifndef COORDINATOR_POLICY_TOLL_H
 #define COORDINATOR_POLICY_TOLL_H

@@ -12,8 +12,10 @@ static void request_measured_by(struct request *q, const struct measured_by *by)
 void store_table(struct store *s, const struct msg_result *r, const struct measured_by *by, const struct latency *t,
                  const int32_t *rounds, size_t n, store_done *fn, void *arg)
 {
-    static const struct statement st = {
-        .name = "record_table", .sql = "select espalier.record_table($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)", .write = true};
+    static const struct statement st = {.name = "record_table",
+                                        .sql =
+                                            "select espalier.record_table($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)",
+                                        .write = true};
     struct request *q = store_request(&st, fn, arg);
     request_int(q, r->task.search);
     request_int(q, r->task.attempt);
@@ -38,8 +40,10 @@ static void answer_table(struct request *r, const PGresult *res, const struct er
 
 void store_table_find(struct store *s, int64_t search, const struct measured_by *by, store_bytes *fn, void *arg)
 {
-    static const struct statement st = {
-        .name = "inherit_table", .sql = "select espalier.inherit_table($1,$2,$3,$4)", .write = true, .binary = true};
+    static const struct statement st = {.name = "inherit_table",
+                                        .sql = "select espalier.inherit_table($1,$2,$3,$4)",
+                                        .write = true,
+                                        .binary = true};
     struct request *q = request_new(&st, answer_table, (void (*)(void))fn, arg);
     request_int(q, search);
     request_text(q, by->cpu);
@@ -56,7 +60,8 @@ static void request_timing(struct request *q, const struct timing *t)
     request_real(q, t->spread);
 }
 
-void store_times(struct store *s, const struct msg_result *r, const struct measured_by *by, store_done *fn, void *arg)
+void store_times(struct store *s, const struct msg_result *r, const struct measured_by *by, store_done *fn,
+                 void *arg)
 {
     static const struct statement st = {
         .name = "record_timing",
@@ -79,7 +84,8 @@ void store_times(struct store *s, const struct msg_result *r, const struct measu
     pipeline_send(s->ledger, q);
 }
 
-void store_time_failed(struct store *s, int64_t search, int32_t episode, const char *reason, store_done *fn, void *arg)
+void store_time_failed(struct store *s, int64_t search, int32_t episode, const char *reason, store_done *fn,
+                       void *arg)
 {
     static const struct statement st = {
         .name = "give_up_timing", .sql = "select espalier.give_up_timing($1,$2,$3)", .write = true};

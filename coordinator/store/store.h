@@ -197,7 +197,7 @@ void store_blob_seal(struct store *s, const struct hash *h, uint64_t total, stor
  *              table: {worker cpu kernels precision threads batch dense_ms error_median error_worst seconds inherited rounds} or null,
  *              epochs (of a finalist or the training; null where the spec says steps) epochs_done (the training's)
  *              test: {n top1 top5 loss} (the training's)}
- * CANDIDATES  [{episode budget kept top1 top5 macs macs_ratio params bytes latency_ms latency_ratio stage}], those
+ * CANDIDATES  [{episode budget kept top1 top5 macs macs_ratio params bytes latency_ms latency_ratio stage within}], those
  * with a result, by episode; budget: "flops 0.5"; kept: array; stage: "proxy", and a second one of stage "final" a
  * finalist PARETO      the same objects (proxy), the front alone, ascending cost; x is "flops", "params", "bytes" or "latency"
  * CANDIDATE   the same keys in one object, and params_ratio bytes_ratio state ("waiting" "done" "failed") reason n

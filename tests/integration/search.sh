@@ -54,7 +54,7 @@ awk -F, 'NR > 1 { if (NR > 2 && ($4 <= top1 || $6 <= macs)) exit 1; top1 = $4; m
 equal "budgets on the front" 2 "$(sed 1d "$tmp/front.csv" | cut -d, -f2 | sort -u | wc -l)"
 episodes=$(sed 1d "$tmp/front.csv" | cut -d, -f1 | tr '\n' ' ')
 equal "the front in psql" "$episodes" "$(sql "select string_agg(episode::text, ' ' order by macs) || ' ' from espalier.pareto($id)")"
-equal "the front in JSON" "$episodes" "$(e pareto "$id" --format json | sed -n 's/.*{"episode": \([0-9]*\), .*"stage": "proxy"}.*/\1/p' | tr '\n' ' ')"
+equal "the front in JSON" "$episodes" "$(e pareto "$id" --format json | sed -n 's/.*{"episode": \([0-9]*\), .*"stage": "proxy", "within": [a-z]*}.*/\1/p' | tr '\n' ' ')"
 equal "the front as a table" "$episodes" "$(e pareto "$id" | awk 'NR > 1 { printf "%s ", $1 }')"
 equal "rows on top1<0" 1 "$(e pareto "$id" --where 'top1<0' --format csv | wc -l)"
 [ "$(e pareto "$id" --x params --format csv | wc -l)" -ge 2 ] || fail "no front against parameters"

@@ -190,7 +190,7 @@ START_TEST(reports_say_it_all)
     ck_assert(json_is_null(json_object_get(one, "latency_ms")) &&
               json_is_null(json_object_get(one, "latency_ratio")));
     ck_assert(json_integer_value(json_array_get(json_object_get(one, "kept"), 2)) == 6);
-    ck_assert_uint_eq(json_object_size(one), 12);
+    ck_assert_uint_eq(json_object_size(one), 13);
     json_decref(j);
 
     j = report(REPORT_CANDIDATE, id, 3, NULL);

@@ -2,10 +2,10 @@
  * latency - how long one network takes beside another, by the clock.
  *
  * Both run in one process on the calling thread, on the same images, in pairs whose order changes from pair to pair
- * (ABBAAB ...), so that whatever slows the machine down meanwhile falls on both. The thread's own clock is read, which
- * stands still while another process has the CPU: with nothing else running it is the clock on the wall. A network too
- * fast for it runs several times in a row for one figure. The ratio is the median of the pairs' ratios, the spread
- * the distance between their quartiles.
+ * (ABBAAB ...), so that whatever slows the machine down meanwhile falls on both. The thread's own clock is read,
+ * which stands still while another process has the CPU: with nothing else running it is the clock on the wall. A
+ * network too fast for it runs several times in a row for one figure. The ratio is the median of the pairs' ratios,
+ * the spread the distance between their quartiles.
  */
 #ifndef WORKER_MEASURE_LATENCY_H
 #define WORKER_MEASURE_LATENCY_H

@@ -187,7 +187,8 @@ select c.search, c.episode, format('%s %s', c.kind, b.frac) as budget, c.keep as
        case t.stage when 'final' then m.ms else coalesce(c.latency / 1e6::double precision, m.ms) end as latency_ms,
        case t.stage when 'final' then m.ratio else coalesce(c.latency::double precision / s.dense_latency, m.ratio) end
            as latency_ratio,
-       t.stage
+       t.stage,
+       case c.kind when 'latency' then m.ratio <= b.frac + m.spread end as within -- its latency budget; null: not measured, or no such
   from espalier.candidates c
   join espalier.searches s on s.id = c.search
   join espalier.budgets b on (b.search, b.budget) = (c.search, c.budget)
@@ -199,6 +200,13 @@ select c.search, c.episode, format('%s %s', c.kind, b.frac) as budget, c.keep as
 comment on view espalier.scores is
     'Candidates with their scores as fractions: stage proxy on the reward split, final on the test set. Latency is measured for '
     'finals; for proxies it is what the search''s table predicts, or without one what was measured';
+
+create or replace function espalier.score_json(s espalier.scores) returns json language sql immutable as $$
+    select json_build_object(
+        'episode', s.episode, 'budget', s.budget, 'kept', s.kept, 'top1', s.top1, 'top5', s.top5, 'macs', s.macs,
+        'macs_ratio', s.macs_ratio, 'params', s.params, 'bytes', s.bytes, 'latency_ms', s.latency_ms,
+        'latency_ratio', s.latency_ratio, 'stage', s.stage, 'within', s.within)
+$$;
 
 create or replace function espalier.require_axis(x text) returns void language plpgsql immutable as $$
 begin
