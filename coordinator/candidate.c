@@ -17,6 +17,7 @@ struct candidate *candidate_new(int64_t search, int32_t episode, int budget, con
     c->cost = *cost;
     task_init(&c->evaluate, TASK_EVALUATE, search, episode, lists);
     task_init(&c->final, TASK_FINAL, search, episode, lists);
+    task_init(&c->timing, TASK_TIME, search, episode, lists);
     return c;
 }
 
@@ -43,5 +44,11 @@ struct candidate *candidate_from_row(const struct candidate_row *r, struct task_
         task_move(&c->evaluate, r->attempts > 0 ? TASK_LEASED : TASK_READY);
     if (r->has_final || r->final_failed)
         task_move(&c->final, r->has_final ? TASK_DONE : TASK_PARKED);
+    if (r->has_timing || r->timing_failed) {
+        task_move(&c->timing, r->has_timing ? TASK_DONE : TASK_PARKED);
+        c->timed = true;
+        c->ratio = r->ratio;
+        c->spread = r->spread;
+    }
     return c;
 }

@@ -15,7 +15,9 @@ struct candidate {
     struct cost cost;
     struct metrics reward; /* when evaluate is DONE */
     bool finalist;         /* chosen to be scored on the test set */
-    struct task evaluate, final;
+    bool timed;            /* chosen to be timed */
+    double ratio, spread;  /* when timing is DONE: beside the dense network, at batch 1 */
+    struct task evaluate, final, timing;
 };
 
 /* keep is copied. */

@@ -134,9 +134,29 @@ static void release_task(struct scheduler *sch, struct task *t)
     task_move(t, t->id.attempt > 0 ? TASK_LEASED : TASK_READY);
 }
 
+/* Finalists are timed before they are finished: those too slow for their budget make room for others. False: not all
+ * are, yet. */
+static bool time_finalists(struct scheduler *sch, struct search *s)
+{
+    if (s->timings_left > 0)
+        return false;
+    if (search_choose_finalists(s) == 0)
+        return true;
+    for (int i = 0; i < s->proposed; i++) {
+        struct task *t = &s->candidates[i]->timing;
+        if (!s->candidates[i]->timed || t->state != TASK_NEW)
+            continue;
+        s->timings_left++;
+        release_task(sch, t);
+    }
+    return false;
+}
+
 static void begin_finals(struct scheduler *sch, struct search *s)
 {
-    int n = search_choose_finalists(s), at = 0;
+    int n = 0, at = 0;
+    for (int i = 0; i < s->proposed; i++)
+        n += s->candidates[i]->finalist;
     int32_t *episodes = xcalloc((size_t)n + 1, sizeof(*episodes));
     s->finals_chosen = true;
     for (int i = 0; i < s->proposed; i++) {
@@ -186,11 +206,53 @@ static bool run(struct scheduler *sch, struct search *s)
     return false; /* goes on at once */
 }
 
+static void on_table(void *arg, const void *bytes, size_t n, const struct err *e)
+{
+    struct pending *p = arg;
+    struct scheduler *sch = p->sch;
+    struct search *s = scheduler_search(sch, p->id.search);
+    struct err mine;
+    pending_free(p);
+    if (!s || sch->stopped)
+        return;
+    s->asking_table = false;
+    if (e) {
+        log_error("latency table not looked for", "search=%" PRId64 " error=\"%s\"", s->id, e->text);
+    } else if (n > 0 && search_check_table(s, bytes, n, &mine) == 0) {
+        log_info("latency table", "search=%" PRId64 ": a former search's, of the same model and CPU", s->id);
+        task_move(&s->measuring, TASK_DONE);
+        if (search_set_table(s, bytes, n, &mine) < 0)
+            course_end(sch, s, SEARCH_FAILED, mine.text, NULL, NULL);
+        scheduler_wake(sch);
+        return;
+    }
+    release_task(sch, &s->measuring);
+    scheduler_wake(sch);
+}
+
+/* The table is measured once, or is that of a former search on the CPU of the worker that comes first. */
+static void want_table(struct scheduler *sch, struct search *s)
+{
+    const struct worker *w = fleet_idle(sch->fleet);
+    if (!s->wants_table || s->has_table || s->asking_table || s->measuring.state != TASK_NEW)
+        return;
+    if (s->measuring.id.attempt > 0) { /* begun before a restart */
+        release_task(sch, &s->measuring);
+        return;
+    }
+    if (!w)
+        return;
+    s->asking_table = true;
+    struct measured_by by = {w->name, w->cpu, w->kernels, precision_name(s->spec.precision)};
+    store_table_find(sch->store, s->id, &by, on_table, pending_new(sch, &s->measuring.id, NULL));
+}
+
 bool course_advance(struct scheduler *sch, struct search *s)
 {
     if (s->state == SEARCH_PROFILING) {
-        if (!s->policy && s->profiling.state == TASK_NEW)
+        if (!s->has_profile && s->profiling.state == TASK_NEW)
             release_task(sch, &s->profiling);
+        want_table(sch, s);
         if (!s->policy)
             return true;
         set_state(sch, s, SEARCH_RUNNING);
@@ -202,9 +264,9 @@ bool course_advance(struct scheduler *sch, struct search *s)
     if (s->state == SEARCH_RUNNING)
         return run(sch, s);
     if (s->state == SEARCH_FINISHING) {
-        if (!s->finals_chosen)
+        if (!s->finals_chosen && time_finalists(sch, s))
             begin_finals(sch, s);
-        if (s->finals_left == 0)
+        if (s->finals_chosen && s->finals_left == 0)
             course_end(sch, s, SEARCH_DONE, NULL, NULL, NULL);
     }
     return true;
@@ -253,7 +315,10 @@ void scheduler_waiting(struct scheduler *sch, const struct search *s, char *out,
     else if (s->spec.training)
         snprintf(out, n, "one worker trains the model");
     else if (s->state == SEARCH_PROFILING)
-        snprintf(out, n, "one worker computes the profile first");
+        snprintf(out, n, s->has_profile ? "one worker measures the latency table, alone on its machine"
+                                        : "one worker computes the profile first");
+    else if (s->state == SEARCH_FINISHING && s->timings_left > 0)
+        snprintf(out, n, "finalists are timed, alone on their machine");
     else if (s->state == SEARCH_FINISHING)
         snprintf(out, n, "the last finalists are under way");
     else if (episode >= 0)

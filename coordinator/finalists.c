@@ -42,28 +42,70 @@ static int keep_front(struct candidate **of, int n, const bool *chosen)
     return front;
 }
 
+/* Durably timed, or given up. */
+static bool timing_over(const struct candidate *c)
+{
+    return c->timing.state == TASK_DONE || c->timing.state == TASK_PARKED;
+}
+
+/* Measured, and not slower than the budget by more than the measurement is unsure of. */
+static bool fast_enough(const struct candidate *c, const struct budget *b)
+{
+    return b->kind != COST_LATENCY || (c->timing.state == TASK_DONE && c->ratio <= b->frac + c->spread);
+}
+
+/* The fastest of those that were tried in vain, for want of a better one. */
+static struct candidate *fastest(struct candidate **of, int n)
+{
+    struct candidate *best = of[0];
+    for (int i = 1; i < n; i++)
+        if (of[i]->timing.state == TASK_DONE && (best->timing.state != TASK_DONE || of[i]->ratio < best->ratio))
+            best = of[i];
+    return best;
+}
+
+/* One budget's finalists among the front (n, in order). Returns how many have to be timed first; where zeros are put in place,
+ * none: time is the dense network's. */
+static int choose(struct candidate **front, int n, const struct budget *b, int top, bool timed)
+{
+    struct candidate *slow[SEARCH_TRIES];
+    int left = top, waiting = 0, tried = 0;
+    for (int i = 0; i < n && left > 0 && tried < SEARCH_TRIES; i++) {
+        struct candidate *c = front[i];
+        if (c->cost.of[b->kind] > b->most)
+            continue;
+        if (timed && !timing_over(c)) {
+            c->timed = true;
+            waiting++;
+            left--;
+        } else if (fast_enough(c, b)) {
+            c->finalist = true;
+            left--;
+        } else {
+            slow[tried++] = c;
+        }
+    }
+    if (left == top && waiting == 0 && tried > 0)
+        fastest(slow, tried)->finalist = true;
+    return waiting;
+}
+
 int search_choose_finalists(struct search *s)
 {
     bool chosen[COST_KINDS] = {false};
     for (int i = 0; i < s->spec.n_budgets; i++)
         chosen[s->budgets[i].kind] = true;
     struct candidate **of = xcalloc((size_t)s->proposed + 1, sizeof(struct candidate *));
-    int n = 0, finalists = 0;
-    for (int i = 0; i < s->proposed; i++)
+    int n = 0, waiting = 0;
+    for (int i = 0; i < s->proposed; i++) {
+        s->candidates[i]->finalist = false;
         if (candidate_scored(s->candidates[i]))
             of[n++] = s->candidates[i];
+    }
     qsort(of, (size_t)n, sizeof(struct candidate *), compare);
     n = keep_front(of, n, chosen);
-    for (int b = 0; b < s->spec.n_budgets; b++) {
-        int left = s->spec.finish_top;
-        for (int i = 0; i < n && left > 0; i++) {
-            if (of[i]->cost.of[s->budgets[b].kind] > s->budgets[b].most)
-                continue;
-            left--;
-            finalists += !of[i]->finalist;
-            of[i]->finalist = true;
-        }
-    }
+    for (int b = 0; b < s->spec.n_budgets; b++)
+        waiting += choose(of, n, &s->budgets[b], s->spec.finish_top, s->spec.cut != CUT_FINE);
     free(of);
-    return finalists;
+    return waiting;
 }

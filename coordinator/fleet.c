@@ -144,6 +144,7 @@ int fleet_hello(struct fleet *f, const struct peer *p, const struct msg_hello *h
     }
     copy_printable(w->cpu, sizeof(w->cpu), h->cpu);
     copy_printable(w->kernels, sizeof(w->kernels), h->kernels);
+    copy_printable(w->host, sizeof(w->host), h->host);
     w->threads = h->threads;
     w->heard_ns = now_ns;
     *out = w;
@@ -189,6 +190,24 @@ void fleet_set_idle(struct fleet *f, struct worker *w, bool idle)
 struct worker *fleet_idle(const struct fleet *f)
 {
     return f->idle_first;
+}
+
+struct worker *fleet_idle_next(const struct worker *w)
+{
+    return w->next;
+}
+
+static bool same_host(const struct worker *a, const struct worker *b)
+{
+    return a == b || (a->host[0] && strcmp(a->host, b->host) == 0);
+}
+
+bool fleet_host_works(const struct fleet *f, const struct worker *w, bool quiet_only)
+{
+    for (struct worker *x = zhashx_first(f->workers); x; x = zhashx_next(f->workers))
+        if (x->task && same_host(w, x) && (!quiet_only || task_kind_quiet(x->task->id.kind)))
+            return true;
+    return false;
 }
 
 bool fleet_silent(const struct fleet *f, const struct worker *w, int64_t now_ns)

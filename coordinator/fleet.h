@@ -23,7 +23,7 @@
 
 struct worker {
     struct peer peer;
-    char name[RECIPE_NAME], cpu[RECIPE_NAME], kernels[2 * RECIPE_NAME]; /* printable ASCII */
+    char name[RECIPE_NAME], cpu[RECIPE_NAME], kernels[2 * RECIPE_NAME], host[RECIPE_NAME]; /* printable ASCII */
     uint32_t threads;
     int64_t connected_ns, heard_ns;
     struct peer rival; /* who last said hello under its name */
@@ -68,6 +68,11 @@ void fleet_ban(struct fleet *f, struct worker *w);  /* likewise */
  * nothing. */
 void fleet_set_idle(struct fleet *f, struct worker *w, bool idle);
 struct worker *fleet_idle(const struct fleet *f); /* the one that has been idle longest, or NULL */
+struct worker *fleet_idle_next(const struct worker *w); /* the one after it, or NULL */
+
+/* Whether some worker of the host has a task: any, or only a quiet one (proto/message.h). A worker that doesn't say where it runs
+ * has a host of its own. */
+bool fleet_host_works(const struct fleet *f, const struct worker *w, bool quiet_only);
 
 /* No word for three beats. */
 bool fleet_silent(const struct fleet *f, const struct worker *w, int64_t now_ns);

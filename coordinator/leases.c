@@ -26,7 +26,7 @@ static void expire(struct scheduler *sch, struct task_lists *lists, int64_t now_
             w->task = NULL;
             scheduler_disown(sch, w, &t->id);
         }
-        bool last = t->id.kind == TASK_PROFILE || t->id.kind == TASK_TRAIN;
+        bool last = task_kind_dense(t->id.kind);
         record_attempt_end(sch, t, w ? OUTCOME_LOST : OUTCOME_ORPHANED, false, why, NULL);
         if (last)
             return;

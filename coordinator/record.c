@@ -44,6 +44,8 @@ static void on_given_up(void *arg, const struct err *e)
         task_move(t, TASK_PARKED);
         if (t->id.kind == TASK_FINAL)
             s->finals_left--;
+        else if (t->id.kind == TASK_TIME)
+            s->timings_left--;
         else
             search_count(s, s->candidates[t->id.episode]);
     }
@@ -55,7 +57,7 @@ static void on_given_up(void *arg, const struct err *e)
 static void give_up_search(struct scheduler *sch, struct task *t, const char *reason)
 {
     struct err e;
-    err_set(&e, ERR_STATE, "%s failed: %s", t->id.kind == TASK_TRAIN ? "training" : "profile", reason);
+    err_set(&e, ERR_STATE, "%s failed: %s", t->id.kind == TASK_TRAIN ? "training" : t->id.kind == TASK_MEASURE ? "latency table" : "profile", reason);
     course_end(sch, scheduler_search(sch, t->id.search), SEARCH_FAILED, e.text, NULL, NULL);
 }
 
@@ -67,11 +69,16 @@ static void give_up(struct scheduler *sch, struct task *t, const char *reason)
     switch (t->id.kind) {
     case TASK_PROFILE:
     case TASK_TRAIN:
+    case TASK_MEASURE:
         give_up_search(sch, t, reason);
         break;
     case TASK_EVALUATE:
         store_candidate_failed(sch->store, t->id.search, t->id.episode, reason, on_given_up,
                                pending_new(sch, &t->id, NULL));
+        break;
+    case TASK_TIME:
+        store_time_failed(sch->store, t->id.search, t->id.episode, reason, on_given_up,
+                          pending_new(sch, &t->id, NULL));
         break;
     case TASK_FINAL:
         store_final_failed(sch->store, t->id.search, t->id.episode, reason, on_given_up,
@@ -144,6 +151,17 @@ static void settle(struct scheduler *sch, struct task *t, const struct msg_resul
         search_count(s, c);
         break;
     }
+    case TASK_MEASURE:
+        if (search_set_table(s, r->table, r->n_table, &e) < 0)
+            course_end(sch, s, SEARCH_FAILED, e.text, NULL, NULL);
+        break;
+    case TASK_TIME: {
+        struct candidate *c = s->candidates[t->id.episode];
+        c->ratio = r->times[0].ratio;
+        c->spread = r->times[0].spread;
+        s->timings_left--;
+        break;
+    }
     case TASK_FINAL:
         s->finals_left--;
         break;
@@ -192,6 +210,10 @@ static void on_recorded(void *arg, const struct err *e)
 static int judge(struct scheduler *sch, const struct msg_result *r, struct err *e)
 {
     struct search *s = scheduler_search(sch, r->task.search);
+    if (r->task.kind == TASK_MEASURE)
+        return search_check_table(s, r->table, r->n_table, e);
+    if (r->task.kind == TASK_TIME)
+        return r->times[0].batch == 1 ? 0 : err_set(e, ERR_INVALID, "times at batch %d, not 1", r->times[0].batch);
     if (r->task.kind != TASK_EXPORT && r->task.kind != TASK_TRAIN && r->reward.n != s->recipe.reward)
         return err_set(e, ERR_INVALID, "result over %d reward images, not %d", r->reward.n, s->recipe.reward);
     if (r->task.kind != TASK_EVALUATE && !r->has_blob)
@@ -224,6 +246,33 @@ static const char *unwanted(const struct task *t, const struct task_id *id)
     return t->state == TASK_PARKED ? "the task has been given up" : NULL;
 }
 
+/* With what people ask about it. */
+static void record_table(struct scheduler *sch, const struct msg_result *r, const struct measured_by *by, struct pending *p)
+{
+    const struct search *s = scheduler_search(sch, r->task.search);
+    struct latency t;
+    struct err e;
+    if (latency_decode(r->table, r->n_table, &t, &e) < 0)
+        BUG("search %" PRId64 ": a table that was fine is none: %s", s->id, e.text);
+    int32_t *rounds = xcalloc((size_t)s->groups.n, sizeof(*rounds));
+    for (int g = 0; g < s->groups.n; g++)
+        rounds[g] = latency_round(&t, &s->graph, &s->groups, g);
+    store_table(sch->store, r, by, &t, rounds, (size_t)s->groups.n, on_recorded, p);
+    free(rounds);
+    latency_release(&t);
+}
+
+/* Figures of a clock are worth something with the name of the machine alone. */
+static void record_measured(struct scheduler *sch, const struct worker *w, const struct msg_result *r, struct pending *p)
+{
+    const char *precision = precision_name(scheduler_search(sch, r->task.search)->spec.precision);
+    struct measured_by by = {w->name, w->cpu, w->kernels, precision};
+    if (r->task.kind == TASK_MEASURE)
+        record_table(sch, r, &by, p);
+    else
+        store_times(sch->store, r, &by, on_recorded, p);
+}
+
 void scheduler_result(struct scheduler *sch, struct worker *w, struct message *m)
 {
     struct msg_result *r = &m->u.result;
@@ -239,7 +288,7 @@ void scheduler_result(struct scheduler *sch, struct worker *w, struct message *m
         release(sch, w, t);
         record_attempt_end(sch, t, OUTCOME_FAILED, false, e.text, w);
     } else {
-        if (r->task.kind != TASK_PROFILE && r->task.kind != TASK_EXPORT)
+        if (!task_kind_dense(r->task.kind) && !task_kind_quiet(r->task.kind) && r->task.kind != TASK_EXPORT)
             note_kernels(scheduler_search(sch, r->task.search), w);
         release(sch, w, t);
         task_move(t, TASK_RECORDING);
@@ -249,6 +298,8 @@ void scheduler_result(struct scheduler *sch, struct worker *w, struct message *m
         r = &p->m.u.result;
         if (r->task.kind == TASK_PROFILE)
             store_profile(sch->store, r->task.search, r, on_recorded, p);
+        else if (task_kind_quiet(r->task.kind))
+            record_measured(sch, w, r, p);
         else
             store_result(sch->store, r, w->name, on_recorded, p);
     }

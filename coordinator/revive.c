@@ -104,6 +104,10 @@ static void set_task(struct search *s, const struct task_row *r)
     struct task *t = NULL;
     if (id->kind == TASK_PROFILE)
         t = &s->profiling;
+    else if (id->kind == TASK_MEASURE)
+        t = &s->measuring;
+    else if (id->kind == TASK_TIME && id->episode >= 0 && id->episode < s->proposed)
+        t = &s->candidates[id->episode]->timing;
     else if (id->kind == TASK_TRAIN)
         t = &s->training;
     else if (id->kind == TASK_FINAL && id->episode >= 0 && id->episode < s->proposed)
@@ -145,7 +149,13 @@ static int rebuild(struct revival *v, struct record *r, const void *onnx, size_t
     s->paused_from = r->row.paused_from;
     if (r->row.has_profile && (rc = take_profile(s, &r->row, e)) < 0)
         goto out;
-    if (s->policy && s->profiling.state == TASK_NEW)
+    if (s->wants_table && r->row.n_table > 0) {
+        if ((rc = search_check_table(s, r->row.table, r->row.n_table, e)) < 0 ||
+            (rc = search_set_table(s, r->row.table, r->row.n_table, e)) < 0)
+            goto out;
+        task_move(&s->measuring, TASK_DONE);
+    }
+    if (s->has_profile && s->profiling.state == TASK_NEW)
         task_move(&s->profiling, TASK_DONE);
     if (r->row.trained)
         task_move(&s->training, TASK_DONE);

@@ -86,9 +86,13 @@ struct task *scheduler_task(struct scheduler *sch, const struct task_id *id)
     return s ? search_task(s, id) : NULL;
 }
 
+/* Those that need a quiet machine are handed out by quiet.c. */
 static struct task *ready_task(const struct search *s)
 {
-    return s->state == SEARCH_PAUSED ? NULL : s->lists.ready.first;
+    struct task *t = s->state == SEARCH_PAUSED ? NULL : s->lists.ready.first;
+    while (t && task_kind_quiet(t->id.kind))
+        t = t->next;
+    return t;
 }
 
 /* Searches take turns: the first after the one that got something last, round the end of the list. */
@@ -118,10 +122,12 @@ static void describe(const struct search *s, const struct task *t, struct msg_wo
     const struct candidate *c = s->candidates[t->id.episode];
     struct candidate_row row;
     search_row_of(s, c, &row);
-    work->has_profile = true;
+    work->has_profile = t->id.kind != TASK_TIME;
     work->profile = s->profile;
     work->n_keep = row.n_keep;
     work->keep = row.keep;
+    if (t->id.kind == TASK_TIME)
+        work->batch = s->spec.latency_batch;
     if (t->id.kind == TASK_FINAL)
         search_about(s->spec.name, &row, &work->about);
     if (t->id.kind == TASK_FINAL && !training_any(&s->recipe.finish)) /* it is the network that was scored */
@@ -223,6 +229,14 @@ static int on_soon(zloop_t *loop, int timer, void *arg)
     return 0;
 }
 
+static struct worker *next_worker(struct scheduler *sch)
+{
+    struct worker *w = fleet_idle(sch->fleet);
+    while (w && quiet_forbids(sch, w))
+        w = fleet_idle_next(w);
+    return w;
+}
+
 void scheduler_wake(struct scheduler *sch)
 {
     if (sch->stopped)
@@ -234,7 +248,9 @@ void scheduler_wake(struct scheduler *sch)
     }
     struct worker *w;
     struct task *t;
-    while ((w = fleet_idle(sch->fleet)) && (t = next_task(sch)))
+    while ((w = quiet_worker(sch, &t, clock_mono_ns())))
+        start(sch, w, t);
+    while ((w = next_worker(sch)) && (t = next_task(sch)))
         start(sch, w, t);
     if (!all && sch->timer < 0)
         sch->timer = zloop_timer(sch->loop, 1, 1, on_soon, sch);

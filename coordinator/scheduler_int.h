@@ -30,6 +30,9 @@ struct scheduler {
     struct export *exports;
     struct task_lists export_lists;
     int timer; /* that wakes again soon, or -1 */
+    struct task *quiet;      /* that waits for a host to have nothing else to do, or NULL: never looked into, only compared */
+    char quiet_host[RECIPE_NAME]; /* whose workers get nothing else meanwhile; "": none is chosen yet */
+    int64_t quiet_ns;        /* since when it waits */
     bool stopped;
 };
 
@@ -51,6 +54,10 @@ struct task *scheduler_task(struct scheduler *sch, const struct task_id *id); /*
  * that has run out or that a restart left to nobody is then the worker's again. */
 bool scheduler_adopt(struct scheduler *sch, struct worker *w, const struct task_id *id);
 void scheduler_disown(struct scheduler *sch, const struct worker *w, const struct task_id *id); /* CANCEL */
+
+/* quiet.c: who measures and times, and where everything else has to wait for it. */
+struct worker *quiet_worker(struct scheduler *sch, struct task **t, int64_t now_ns); /* both or NULL */
+bool quiet_forbids(const struct scheduler *sch, const struct worker *w); /* anything else on this worker */
 
 /* course.c: proposals, the change from one state to the next, the end. False: there is more to do, soon. */
 bool course_advance(struct scheduler *sch, struct search *s); /* may free s */

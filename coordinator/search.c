@@ -45,7 +45,8 @@ static int find_decisions(struct search *s, struct err *e)
     int rc = groups_find(&s->graph, &s->groups, e);
     if (rc < 0)
         return rc;
-    limits_new(&s->limits, &s->groups, s->spec.keep_min, s->spec.round_to, s->spec.inner_only);
+    limits_new(&s->limits, &s->groups, s->spec.keep_min, s->spec.round_auto ? 1 : s->spec.round_to,
+               s->spec.inner_only);
     return check_decisions(s, e);
 }
 
@@ -70,6 +71,18 @@ static int make_curves(struct search *s, struct err *e)
     return 0;
 }
 
+static void set_budgets(struct search *s)
+{
+    const struct spec *spec = &s->spec;
+    setting_cost(&s->setting, NULL, &s->dense_cost);
+    for (int i = 0; i < spec->n_budgets; i++) {
+        struct budget *b = &s->budgets[i];
+        b->kind = spec->budgets[i].kind;
+        b->frac = spec->budgets[i].frac;
+        b->most = (int64_t)floor(b->frac * (double)s->dense_cost.of[b->kind]);
+    }
+}
+
 static void make_setting(struct search *s)
 {
     const struct spec *spec = &s->spec;
@@ -89,27 +102,40 @@ static void make_setting(struct search *s)
         .start = spec->start,
         .reward = spec->objective,
     };
-    setting_cost(&s->setting, NULL, &s->dense_cost);
-    for (int i = 0; i < spec->n_budgets; i++) {
-        struct budget *b = &s->budgets[i];
-        b->kind = spec->budgets[i].kind;
-        b->frac = spec->budgets[i].frac;
-        b->most = (int64_t)floor(b->frac * (double)s->dense_cost.of[b->kind]);
-    }
+    set_budgets(s);
+}
+
+/* Can the budgets be met? What one of latency comes to is known when there is a table. */
+static int try_budgets(const struct search *s, struct err *e)
+{
+    struct budget known[SPEC_MAX_BUDGETS];
+    struct setting setting = s->setting;
+    struct policy *trial = NULL;
+    setting.budgets = known;
+    setting.n_budgets = 0;
+    for (int i = 0; i < s->spec.n_budgets; i++)
+        if (s->budgets[i].kind != COST_LATENCY)
+            known[setting.n_budgets++] = s->budgets[i];
+    if (setting.n_budgets == 0)
+        return 0;
+    int rc = policy_new(&trial, &setting, e);
+    if (rc == 0)
+        policy_free(trial);
+    return rc;
 }
 
 static int prepare_search(struct search *s, struct err *e)
 {
-    struct policy *trial = NULL;
     int rc;
     if ((rc = find_decisions(s, e)) < 0 || (rc = make_curves(s, e)) < 0)
         return rc;
     make_setting(s);
-    if ((rc = policy_new(&trial, &s->setting, e)) < 0) /* can the budgets be met? */
+    if ((rc = try_budgets(s, e)) < 0)
         return rc;
-    policy_free(trial);
+    s->wants_table = spec_wants_table(&s->spec);
     s->candidates = xcalloc((size_t)s->spec.episodes, sizeof(*s->candidates));
     task_init(&s->profiling, TASK_PROFILE, 0, -1, &s->lists);
+    task_init(&s->measuring, TASK_MEASURE, 0, -1, &s->lists);
     return 0;
 }
 
@@ -200,6 +226,7 @@ void search_free(struct search *s)
     mem_free(s->points);
     mem_free(s->curve);
     limits_release(&s->limits);
+    latency_release(&s->table);
     groups_release(&s->groups);
     fine_release(&s->fine);
     graph_release(&s->graph);
@@ -211,6 +238,7 @@ void search_set_id(struct search *s, int64_t id)
 {
     s->id = id;
     s->profiling.id.search = id;
+    s->measuring.id.search = id;
     s->training.id.search = id;
 }
 
@@ -228,13 +256,45 @@ int search_check_profile(const struct search *s, const struct msg_result *r, str
     return 0;
 }
 
+/* Once all that it looks at is there. */
+static int make_policy(struct search *s, struct err *e)
+{
+    if (!s->has_profile || (s->wants_table && !s->has_table))
+        return 0;
+    return policy_new(&s->policy, &s->setting, e);
+}
+
 int search_set_profile(struct search *s, const struct msg_result *r, struct err *e)
 {
     memcpy(s->points, r->curve, (size_t)r->n_points * sizeof(*s->points));
     s->profile = r->blob;
     s->dense = r->reward;
     s->has_profile = true;
-    return policy_new(&s->policy, &s->setting, e);
+    return make_policy(s, e);
+}
+
+int search_check_table(const struct search *s, const void *bytes, size_t n, struct err *e)
+{
+    struct latency t;
+    int rc = latency_decode(bytes, n, &t, e);
+    if (rc < 0)
+        return rc;
+    rc = latency_check(&t, &s->graph, e);
+    latency_release(&t);
+    return rc;
+}
+
+int search_set_table(struct search *s, const void *bytes, size_t n, struct err *e)
+{
+    int rc = latency_decode(bytes, n, &s->table, e);
+    if (rc < 0)
+        return rc;
+    s->has_table = true;
+    s->setting.latency = &s->table;
+    set_budgets(s);
+    for (int g = 0; s->spec.round_auto && g < s->groups.n; g++)
+        limits_round_to(&s->limits, g, s->spec.keep_min, latency_round(&s->table, &s->graph, &s->groups, g));
+    return make_policy(s, e);
 }
 
 int search_take_candidate(struct search *s, const struct candidate_row *r, int64_t lease_ns, struct err *e)
@@ -371,6 +431,8 @@ struct task *search_task(struct search *s, const struct task_id *id)
 {
     if (id->kind == TASK_PROFILE)
         return s->spec.training ? NULL : &s->profiling;
+    if (id->kind == TASK_MEASURE)
+        return s->wants_table ? &s->measuring : NULL;
     if (id->kind == TASK_TRAIN)
         return s->spec.training ? &s->training : NULL;
     if (id->episode < 0 || id->episode >= s->proposed)
@@ -378,6 +440,8 @@ struct task *search_task(struct search *s, const struct task_id *id)
     struct candidate *c = s->candidates[id->episode];
     if (id->kind == TASK_EVALUATE)
         return &c->evaluate;
+    if (id->kind == TASK_TIME)
+        return c->timed ? &c->timing : NULL;
     return id->kind == TASK_FINAL && c->finalist ? &c->final : NULL;
 }
 

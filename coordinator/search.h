@@ -26,6 +26,9 @@ struct search {
     struct cost dense_cost;
     struct budget budgets[SPEC_MAX_BUDGETS];
 
+    bool wants_table, has_table;
+    bool asking_table; /* whether a former search's will do is being asked */
+    struct latency table;
     bool has_profile;
     struct hash profile;
     struct metrics dense; /* the dense network on the reward split */
@@ -41,8 +44,10 @@ struct search {
     int over;                      /* candidates that are durably scored or given up */
     int scored;                    /* those of them that are scored */
     bool finals_chosen;
+    int timings_left; /* FINISHING: candidates to be timed, before the finalists are known */
     int finals_left; /* FINISHING: finalists that are neither scored nor given up */
     struct task profiling;
+    struct task measuring; /* wants_table */
     struct task training; /* spec.training: the only task there is */
     struct task_lists lists;
     bool saving; /* a snapshot is on its way to the store */
@@ -71,8 +76,14 @@ void search_set_id(struct search *s, int64_t id);
 
 /* ERR_INVALID when the result doesn't fit the network. */
 MUST_CHECK int search_check_profile(const struct search *s, const struct msg_result *r, struct err *e);
-/* Takes a checked profile and makes the policy. */
+/* Takes a checked profile, and makes the policy unless a table is still wanted. */
 MUST_CHECK int search_set_profile(struct search *s, const struct msg_result *r, struct err *e);
+
+/* ERR_INVALID when the bytes are no latency table of the network. */
+MUST_CHECK int search_check_table(const struct search *s, const void *bytes, size_t n, struct err *e);
+/* Takes a checked table: latency budgets and the rounding follow from it. Makes the policy unless the profile is still
+ * wanted. ERR_INVALID when a budget can't be met. */
+MUST_CHECK int search_set_table(struct search *s, const void *bytes, size_t n, struct err *e);
 
 /* Takes back what was on record: candidates in episode order (rows are borrowed), then the snapshot's bytes, or
  * NULL. */
@@ -92,9 +103,16 @@ void search_row_of(const struct search *s, const struct candidate *c,
 /* Counts a candidate whose evaluation is now DONE or PARKED. */
 void search_count(struct search *s, const struct candidate *c);
 
-/* Marks the finalists: for each budget the finish_top most accurate candidates within it among those that no other
+/*
+ * Marks the finalists: for each budget the finish_top most accurate candidates within it among those that no other
  * beats in accuracy and in every chosen cost. The same for the same results, whatever the order in which they came.
- * Returns how many. */
+ *
+ * A finalist is timed before it is finished, and under a latency budget passed over when it was measured slower than
+ * that by more than the spread; then the next one is tried, SEARCH_TRIES times at most, and if none is fast
+ * enough the fastest of those tried stands for all. Returns how many candidates (marked `timed`) have to be timed before more can be
+ * said: call again when they are. 0: the marks are final.
+ */
+#define SEARCH_TRIES 8
 int search_choose_finalists(struct search *s);
 
 struct task *search_task(struct search *s, const struct task_id *id); /* NULL: there is none */

@@ -8,6 +8,7 @@
 #include "common/zoo/zoo.h"
 #include "coordinator/spec_training.h"
 #include "coordinator/spec_value.h"
+#include "proto/limits.h"
 
 static int take_name(const char *text, char out[RECIPE_NAME], struct err *e)
 {
@@ -100,17 +101,30 @@ static int take_budgets(const struct budgets_tree *t, struct spec *s, struct err
     static const struct budgets_tree none;
     if (!t)
         t = &none;
-    if (t->latency.n > 0)
-        return spec_absent_yet("budgets.latency", t->latency.of[0], "a latency budget",
-                               "use flops, params or bytes", e);
     int rc = take_budget_list("budgets.flops", COST_FLOPS, &t->flops, s, e);
     if (rc == 0)
         rc = take_budget_list("budgets.params", COST_PARAMS, &t->params, s, e);
     if (rc == 0)
         rc = take_budget_list("budgets.bytes", COST_BYTES, &t->bytes, s, e);
+    if (rc == 0)
+        rc = take_budget_list("budgets.latency", COST_LATENCY, &t->latency, s, e);
     if (rc == 0 && s->n_budgets == 0)
         rc = err_set(e, ERR_INVALID, "spec: budgets is missing: such as budgets: {flops: [0.5]}");
     return rc;
+}
+
+static int take_latency(const struct latency_tree *t, struct spec *s, struct err *e)
+{
+    s->latency = t != NULL;
+    return t ? spec_take_small("latency.batch", t->batch, 1, PROTO_MAX_BATCH, &s->latency_batch, e) : 0;
+}
+
+bool spec_wants_table(const struct spec *s)
+{
+    bool wants = s->latency || s->round_auto;
+    for (int i = 0; i < s->n_budgets; i++)
+        wants = wants || s->budgets[i].kind == COST_LATENCY;
+    return wants;
 }
 
 static int take_search(const struct search_tree *t, struct spec *s, struct err *e)
@@ -165,11 +179,10 @@ static int take_cut(const struct cut_tree *t, struct spec *s, struct err *e)
     if (groups && strcmp(groups, "all") != 0 && strcmp(groups, "inner") != 0)
         return spec_not_one_of("cut.groups", groups, "all, inner", e);
     s->inner_only = groups && strcmp(groups, "inner") == 0;
-    if (t->round_to && strcmp(t->round_to, "auto") == 0)
-        return spec_absent_yet("cut.round_to", "auto", "choosing the rounding", "use a number such as 8", e);
+    s->round_auto = t->round_to && strcmp(t->round_to, "auto") == 0;
     if (t->select && !select_kind_from_name(t->select, &s->select))
         return spec_not_one_of("cut.select", t->select, "gram, l1", e);
-    rc = spec_take_small("cut.round_to", t->round_to, 1, 1024, &s->round_to, e);
+    rc = s->round_auto ? 0 : spec_take_small("cut.round_to", t->round_to, 1, 1024, &s->round_to, e);
     if (rc == 0)
         rc = spec_take_over("cut.keep_min", t->keep_min, 0, 1, &s->keep_min, e);
     if (rc == 0)
@@ -177,6 +190,15 @@ static int take_cut(const struct cut_tree *t, struct spec *s, struct err *e)
     if (rc == 0)
         rc = spec_take_bool("cut.recalibrate", t->recalibrate, &s->recalibrate, e);
     return rc;
+}
+
+/* Zeros in place are computed with like other numbers. */
+static int check_latency(const struct spec *s, struct err *e)
+{
+    if (s->cut != CUT_FINE || !spec_wants_table(s))
+        return 0;
+    return err_set(e, ERR_INVALID, "spec: %s has no place beside cut.kind \"fine\": single weights that are zero save no time",
+                   s->latency ? "latency" : "budgets.latency");
 }
 
 /* Both are carved from the training set, without overlap. */
@@ -236,9 +258,13 @@ static int take_parts_of_search(const struct spec_tree *t, struct spec *s, struc
     if (rc == 0)
         rc = take_budgets(t->budgets, s, e);
     if (rc == 0)
+        rc = take_latency(t->latency, s, e);
+    if (rc == 0)
         rc = take_search(t->search, s, e);
     if (rc == 0)
         rc = take_cut(t->cut, s, e);
+    if (rc == 0)
+        rc = check_latency(s, e);
     if (rc == 0)
         rc = take_training("finetune", t->finetune, s, &s->finetune, &s->finetune_teacher, e);
     if (rc == 0)
@@ -252,6 +278,7 @@ static int take_parts_of_search(const struct spec_tree *t, struct spec *s, struc
 static int take_train(const struct spec_tree *t, struct spec *s, struct err *e)
 {
     const char *odd = t->budgets    ? "budgets"
+                      : t->latency  ? "latency"
                       : t->search   ? "search"
                       : t->cut      ? "cut"
                       : t->finetune ? "finetune"
@@ -308,6 +335,7 @@ int spec_parse(const char *yaml, size_t n, struct spec *s, struct err *e)
                        .episodes = 400,
                        .warmup = 100,
                        .lookahead = 32,
+                       .latency_batch = 32,
                        .round_to = 8,
                        .keep_min = 0.2,
                        .select = SELECT_GRAM,

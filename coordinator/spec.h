@@ -27,8 +27,10 @@ struct spec {
     struct {
         enum cost_kind kind;
         double frac;
-    } budgets[SPEC_MAX_BUDGETS]; /* in the order flops, params, bytes, each as written */
+    } budgets[SPEC_MAX_BUDGETS]; /* in the order flops, params, bytes, latency, each as written */
     int n_budgets;
+    bool latency;                    /* there is a `latency`: a latency table is measured, whatever the budgets */
+    int latency_batch;               /* of the second figure of a finalist: 32 */
     enum policy_kind policy;         /* ddpg */
     enum policy_start start;         /* sensitivity */
     enum reward_kind objective;      /* search.reward: accuracy, error-flops or error-params */
@@ -36,6 +38,7 @@ struct spec {
     enum cut_kind cut;               /* channels */
     bool inner_only;                 /* cut.groups: inner */
     int round_to;                    /* 8 */
+    bool round_auto;                 /* cut.round_to: auto: what the latency table says, group by group */
     double keep_min;                 /* 0.2; fine 0.05 */
     enum select_kind select;         /* gram */
     bool reconstruct, recalibrate;   /* true, true; fine false, true */
@@ -51,6 +54,9 @@ struct spec {
 
 MUST_CHECK int spec_parse(const char *yaml, size_t n, struct spec *s, struct err *e);
 void spec_release(struct spec *s);
+
+/* Whether the search needs a latency table: for a budget, the rounding or because it was asked for. */
+bool spec_wants_table(const struct spec *s);
 
 /* Fills in what the spec says of the recipe; model, files, n_files and the teachers' hashes are the caller's. */
 void spec_recipe(const struct spec *s, struct recipe *r);

@@ -29,6 +29,7 @@ static const cyaml_schema_field_t split_fields[] = {
 static const cyaml_schema_field_t budgets_fields[] = {
     LIST(struct budgets_tree, flops), LIST(struct budgets_tree, params), LIST(struct budgets_tree, bytes),
     LIST(struct budgets_tree, latency), CYAML_FIELD_END};
+static const cyaml_schema_field_t latency_fields[] = {TEXT(struct latency_tree, batch), CYAML_FIELD_END};
 static const cyaml_schema_field_t search_fields[] = {
     TEXT(struct search_tree, policy), TEXT(struct search_tree, episodes), TEXT(struct search_tree, warmup),
     TEXT(struct search_tree, lookahead), TEXT(struct search_tree, reward), TEXT(struct search_tree, start),
@@ -59,7 +60,7 @@ static const cyaml_schema_field_t top_fields[] = {
     TEXT(struct spec_tree, spec_version), TEXT(struct spec_tree, name), TEXT(struct spec_tree, seed),
     TEXT(struct spec_tree, model), TEXT(struct spec_tree, classes), TEXT(struct spec_tree, precision),
     MAP(struct spec_tree, data), MAP(struct spec_tree, normalize), MAP(struct spec_tree, split),
-    MAP(struct spec_tree, budgets), MAP(struct spec_tree, search), MAP(struct spec_tree, cut),
+    MAP(struct spec_tree, budgets), MAP(struct spec_tree, latency), MAP(struct spec_tree, search), MAP(struct spec_tree, cut),
     MAP(struct spec_tree, finetune), MAP(struct spec_tree, finish), MAP(struct spec_tree, train), CYAML_FIELD_END};
 static const cyaml_schema_value_t top = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct spec_tree, top_fields)};
 /* clang-format on */
@@ -70,7 +71,7 @@ static const struct {
 } maps[] = {{"data", data_fields},         {"normalize", normalize_fields}, {"split", split_fields},
             {"budgets", budgets_fields},   {"search", search_fields},       {"cut", cut_fields},
             {"finetune", finetune_fields}, {"finish", finish_fields},       {"train", train_fields},
-            {"augment", augment_fields},   {"distill", distill_fields}};
+            {"latency", latency_fields},   {"augment", augment_fields},   {"distill", distill_fields}};
 
 /* What libcyaml says about a bad document: the complaint, then a backtrace from the inside out. */
 struct complaint {

@@ -45,6 +45,9 @@ struct split_tree {
 struct budgets_tree {
     struct text_list flops, params, bytes, latency;
 };
+struct latency_tree {
+    char *batch;
+};
 struct search_tree {
     char *policy, *episodes, *warmup, *lookahead, *reward, *start;
 };
@@ -57,6 +60,7 @@ struct spec_tree {
     struct normalize_tree *normalize;
     struct split_tree *split;
     struct budgets_tree *budgets;
+    struct latency_tree *latency;
     struct search_tree *search;
     struct cut_tree *cut;
     struct training_tree *finetune, *finish, *train;

@@ -18,7 +18,7 @@ static void code_task(struct codec *c, struct task_id *t)
     codec_i64(c, "search", &t->search, 1, INT64_MAX);
     codec_i32(c, "episode", &t->episode, -1, INT32_MAX);
     codec_i32(c, "attempt", &t->attempt, 1, INT32_MAX);
-    codec_require(c, (t->kind == TASK_PROFILE || t->kind == TASK_TRAIN) == (t->episode == -1),
+    codec_require(c, task_kind_dense(t->kind) == (t->episode == -1),
                   "episode %d of a task of kind %s", t->episode, task_kind_name(t->kind));
     codec_close(c);
 }
@@ -51,6 +51,7 @@ static void code_hello(struct codec *c, struct msg_hello *h)
     codec_text(c, "name", h->name, sizeof(h->name), 1);
     codec_text(c, "cpu", h->cpu, sizeof(h->cpu), 0);
     codec_text(c, "kernels", h->kernels, sizeof(h->kernels), 0);
+    codec_text(c, "host", h->host, sizeof(h->host), 0);
     codec_u32(c, "threads", &h->threads, 1, PROTO_MAX_THREADS);
     code_optional_task(c, &h->busy, &h->task);
 }
@@ -96,6 +97,40 @@ static void code_curve(struct codec *c, struct msg_result *r)
     codec_close(c);
 }
 
+/* Owned by the message, since a result outlives its frame. */
+static void code_table(struct codec *c, struct msg_result *r)
+{
+    const uint8_t *bytes = r->table;
+    codec_bytes(c, "table", &bytes, &r->n_table, PROTO_MAX_TABLE);
+    if (!codec_reading(c))
+        return;
+    r->table = array_of(c, r->n_table, 1);
+    if (r->table)
+        memcpy(r->table, bytes, r->n_table);
+}
+
+static void code_times(struct codec *c, struct msg_result *r)
+{
+    codec_list(c, "times", &r->n_times, PROTO_MAX_TIMES);
+    for (uint32_t i = 0; i < r->n_times && !codec_failed(c); i++) {
+        struct timing *t = &r->times[i];
+        codec_open(c, "time", 5);
+        codec_i32(c, "batch", &t->batch, 1, PROTO_MAX_BATCH);
+        codec_bounded(c, "ms", &t->ms, 0, 1e9);
+        codec_bounded(c, "dense_ms", &t->dense_ms, 0, 1e9);
+        codec_bounded(c, "ratio", &t->ratio, 0, 1e9);
+        codec_bounded(c, "spread", &t->spread, 0, 1e9);
+        codec_close(c);
+    }
+    codec_close(c);
+}
+
+/* What of a result goes with which kind of task. */
+static bool leaves_blob(enum task_kind k)
+{
+    return k != TASK_EVALUATE && !task_kind_quiet(k);
+}
+
 static void code_result(struct codec *c, struct msg_result *r)
 {
     code_task(c, &r->task);
@@ -104,13 +139,17 @@ static void code_result(struct codec *c, struct msg_result *r)
     code_metrics(c, "test", &r->test);
     codec_optional_hash(c, "blob", &r->has_blob, &r->blob);
     code_curve(c, r);
+    code_table(c, r);
+    code_times(c, r);
     enum task_kind k = r->task.kind;
     const char *kind = task_kind_name(k);
     codec_require(c, r->seconds >= 0, "seconds %g", r->seconds);
-    codec_require(c, r->has_blob == (k != TASK_EVALUATE), "%s blob for a task of kind %s", r->has_blob ? "a" : "no",
+    codec_require(c, r->has_blob == leaves_blob(k), "%s blob for a task of kind %s", r->has_blob ? "a" : "no",
                   kind);
     codec_require(c, (r->n_groups > 0) == (k == TASK_PROFILE), "%u curves for a task of kind %s", r->n_groups,
                   kind);
+    codec_require(c, (r->n_table > 0) == (k == TASK_MEASURE), "a table of %u bytes for a task of kind %s", r->n_table, kind);
+    codec_require(c, (r->n_times > 0) == (k == TASK_TIME), "%u times for a task of kind %s", r->n_times, kind);
     codec_require(c, r->test.n == 0 || k == TASK_FINAL || k == TASK_TRAIN, "test scores for a task of kind %s",
                   kind);
 }
@@ -195,13 +234,15 @@ static void code_work(struct codec *c, struct msg_work *w)
     code_about(c, &w->about);
     codec_bounded(c, "lr_scale", &w->lr_scale, 0, 1);
     codec_i32(c, "resume_epoch", &w->resume_epoch, 0, TRAINING_MAX_EPOCHS);
-    bool resumes = w->resume_epoch > 0, dense = w->task.kind == TASK_PROFILE || w->task.kind == TASK_TRAIN;
+    bool resumes = w->resume_epoch > 0, dense = task_kind_dense(w->task.kind);
     codec_optional_hash(c, "resume", &resumes, &w->resume);
+    codec_i32(c, "batch", &w->batch, 0, PROTO_MAX_BATCH);
     const char *kind = task_kind_name(w->task.kind);
     codec_require(c, resumes == (w->resume_epoch > 0), "%s checkpoint of epoch %d", resumes ? "a" : "no",
                   w->resume_epoch);
     codec_require(c, (w->n_keep == 0) == dense, "%u groups to keep for a task of kind %s", w->n_keep, kind);
     codec_require(c, !(w->has_profile && dense), "a profile for a task of kind %s", kind);
+    codec_require(c, (w->batch > 0) == (w->task.kind == TASK_TIME), "batch %d for a task of kind %s", w->batch, kind);
     codec_require(c, !resumes || trains(w->task.kind), "a checkpoint for a task of kind %s", kind);
 }
 
@@ -242,8 +283,8 @@ static void code_verdict(struct codec *c, struct msg_task *t)
 
 /* Fields of each message, its type included. */
 static const uint32_t arity[MSG_TYPES] = {
-    [MSG_HELLO] = 7,  [MSG_BEAT] = 5,    [MSG_RESULT] = 8, [MSG_FAILED] = 5, [MSG_GET] = 4,        [MSG_PUT] = 5,
-    [MSG_BYE] = 2,    [MSG_WELCOME] = 4, [MSG_REFUSE] = 2, [MSG_WORK] = 9,   [MSG_ALIVE] = 1,      [MSG_CHUNK] = 5,
+    [MSG_HELLO] = 8,  [MSG_BEAT] = 5,    [MSG_RESULT] = 10, [MSG_FAILED] = 5, [MSG_GET] = 4,        [MSG_PUT] = 5,
+    [MSG_BYE] = 2,    [MSG_WELCOME] = 4, [MSG_REFUSE] = 2, [MSG_WORK] = 10,   [MSG_ALIVE] = 1,      [MSG_CHUNK] = 5,
     [MSG_NOBLOB] = 3, [MSG_STORED] = 3,  [MSG_ACK] = 3,    [MSG_CANCEL] = 3, [MSG_CHECKPOINT] = 8, [MSG_KEPT] = 3,
 };
 
@@ -391,7 +432,9 @@ void message_release(struct message *m)
         mem_free(m->u.result.n_curve);
         mem_free(m->u.result.curve);
         m->u.result.n_curve = NULL;
+        mem_free(m->u.result.table);
         m->u.result.curve = NULL;
+        m->u.result.table = NULL;
     } else if (m->type == MSG_WORK) {
         mem_free(m->u.work.keep);
         m->u.work.keep = NULL;

@@ -19,9 +19,13 @@ enum task_kind {
     TASK_FINAL,    /* fine-tune a candidate as `finish` says, score it on the test set too, and export it */
     TASK_EXPORT,   /* make a candidate's ONNX file */
     TASK_TRAIN,    /* train the recipe's model as its `finish` says, score it on the test set; episode is -1 */
+    TASK_MEASURE,  /* measure the model's latency table, with nothing else running on the machine; episode is -1 */
+    TASK_TIME,     /* time a candidate beside the dense network, likewise */
     TASK_KINDS
 };
 const char *task_kind_name(enum task_kind k);
+bool task_kind_dense(enum task_kind k); /* PROFILE, TRAIN, MEASURE: of the whole network; episode is -1, nothing is kept */
+bool task_kind_quiet(enum task_kind k); /* MEASURE, TIME: its worker's machine has to do nothing else meanwhile */
 
 struct task_id { /* one attempt at one task; what a lease is held for */
     enum task_kind kind;
@@ -34,6 +38,13 @@ bool task_id_equal(const struct task_id *a, const struct task_id *b);
 struct metrics {           /* of a network on a set of images; n = 0: not measured */
     int32_t n, top1, top5; /* images; correct counts */
     double loss;           /* mean cross-entropy, nats, finite */
+};
+
+struct timing {          /* of a candidate at one batch size, on one thread */
+    int32_t batch;
+    double ms, dense_ms; /* medians, of the candidate and of the dense network */
+    double ratio;        /* median of the pairs' ratios */
+    double spread;       /* distance between their quartiles */
 };
 
 enum message_type {
@@ -67,6 +78,7 @@ struct msg_hello {
     char name[RECIPE_NAME];        /* HOST-PID by default, unique among the connected */
     char cpu[RECIPE_NAME];         /* model name of the CPU */
     char kernels[2 * RECIPE_NAME]; /* what oneDNN and OpenBLAS chose: equal numbers need it equal */
+    char host[RECIPE_NAME];        /* the same for all workers on one machine, and for no others */
     uint32_t threads;
     bool busy;           /* already working on `task` for this coordinator's database */
     struct task_id task; /* when busy */
@@ -90,6 +102,10 @@ struct msg_result {
     uint32_t *n_curve; /* (n_groups): points of each group's curve = its classes + 1 */
     uint32_t n_points; /* sum of n_curve */
     float *curve; /* (n_points), group after group: relative error when k classes are kept, k = 0 ... classes */
+    uint32_t n_table; /* MEASURE only, else 0 */
+    uint8_t *table;   /* (n_table) common/model/latency.h says what it holds */
+    uint32_t n_times; /* TIME only, else 0 */
+    struct timing times[PROTO_MAX_TIMES]; /* batch 1, then the other */
 };
 
 struct msg_failed {
@@ -129,14 +145,15 @@ struct msg_about { /* what an exported file's metadata says of its network */
 struct msg_work {
     struct task_id task;
     struct recipe recipe;
-    bool has_profile; /* not for PROFILE and TRAIN */
+    bool has_profile; /* not for PROFILE, TRAIN and MEASURE */
     struct hash profile;
-    uint32_t n_keep;            /* groups; 0 for PROFILE and TRAIN */
+    uint32_t n_keep;            /* groups; 0 for PROFILE, TRAIN and MEASURE */
     int32_t *keep;              /* (n_keep) classes kept, each >= 1 */
     double lr_scale;            /* of the recipe's learning rates: 1, less after a divergence */
     int32_t resume_epoch;       /* FINAL, TRAIN: epochs that `resume` holds; 0: from the beginning */
     struct hash resume;         /* the checkpoint's blob, when resume_epoch > 0 */
     struct msg_about about;     /* FINAL, EXPORT, TRAIN; empty for the others */
+    int32_t batch;              /* TIME: the second batch size; else 0 */
 };
 
 struct msg_checkpoint { /* CHECKPOINT; KEPT has task and epoch alone */

@@ -2,7 +2,7 @@
 
 static const char *const task_kinds[TASK_KINDS] = {
     [TASK_PROFILE] = "profile", [TASK_EVALUATE] = "evaluate", [TASK_FINAL] = "final",
-    [TASK_EXPORT] = "export",   [TASK_TRAIN] = "train",
+    [TASK_EXPORT] = "export",   [TASK_TRAIN] = "train",       [TASK_MEASURE] = "measure", [TASK_TIME] = "time",
 };
 
 static const char *const messages[MSG_TYPES] = {
@@ -31,6 +31,16 @@ const char *task_kind_name(enum task_kind k)
     if ((unsigned)k >= TASK_KINDS)
         BUG("task kind %d", (int)k);
     return task_kinds[k];
+}
+
+bool task_kind_dense(enum task_kind k)
+{
+    return k == TASK_PROFILE || k == TASK_TRAIN || k == TASK_MEASURE;
+}
+
+bool task_kind_quiet(enum task_kind k)
+{
+    return k == TASK_MEASURE || k == TASK_TIME;
 }
 
 const char *message_name(enum message_type t)

@@ -199,49 +199,62 @@ static int *numbers_from(int first, int n)
     return x;
 }
 
-/* Views of the reward and calibration images; and, where there are no parts, of both as the training set. */
+enum { FREE, REWARD, CALIBRATE };
+
+/* Without parts, what is carved is the training set, and what is left is the test set. */
+static int divide(struct images *im, const uint8_t *use, int n, struct err *e)
+{
+    int *taken = xcalloc((size_t)n, sizeof(int)), n_taken = 0;
+    im->test = xcalloc((size_t)n, sizeof(int));
+    for (int i = 0; i < n; i++)
+        if (use[i] == FREE)
+            im->test[im->n_test++] = i;
+        else
+            taken[n_taken++] = i;
+    int rc = dataset_of_pictures(&im->training, im->pictures, taken, n_taken, e);
+    free(taken);
+    return rc;
+}
+
+/* Places in the training set: without parts only what was taken is in it. */
+static void list_unrewarded(struct images *im, const uint8_t *use, int n, bool split)
+{
+    im->rest = xcalloc((size_t)n, sizeof(int));
+    for (int i = 0, at = 0; i < n; i++) {
+        if (use[i] == CALIBRATE || (split && use[i] == FREE))
+            im->rest[im->n_rest++] = at;
+        at += split || use[i] != FREE;
+    }
+}
+
+/* Views of the reward and calibration images, and what follows from them. */
 static int carve_pictures(struct images *im, const struct recipe *r, const struct dataset *all, struct err *e)
 {
     bool split = pictures_index(im->pictures)->split;
-    int rc = check_split(all, r, e), n = r->reward + r->calibrate;
+    int rc = check_split(all, r, e);
     if (rc < 0)
         return rc;
-    if (!split && n >= all->n)
-        return err_set(e, ERR_INVALID, "split takes %d reward and %d calibrate images, of %d none is left to test on",
-                       r->reward, r->calibrate, all->n);
     int *reward = xcalloc((size_t)r->reward, sizeof(int)), *calibrate = xcalloc((size_t)r->calibrate, sizeof(int));
-    int *taken = xcalloc((size_t)n, sizeof(int));
-    bool *is_reward = xcalloc((size_t)all->n, sizeof(bool)), *is_taken = xcalloc((size_t)all->n, sizeof(bool));
-    if ((rc = dataset_carve(all, r->seed, r->reward, r->calibrate, reward, calibrate, e)) < 0 ||
-        (rc = dataset_of_pictures(&im->reward, im->pictures, reward, r->reward, e)) < 0 ||
-        (rc = dataset_of_pictures(&im->calibrate, im->pictures, calibrate, r->calibrate, e)) < 0)
-        goto out;
-    for (int i = 0; i < r->reward; i++)
-        is_reward[reward[i]] = is_taken[reward[i]] = true;
-    for (int i = 0; i < r->calibrate; i++)
-        is_taken[calibrate[i]] = true;
-    im->rest = xcalloc((size_t)all->n, sizeof(int));
-    if (!split)
-        im->test = xcalloc((size_t)all->n, sizeof(int));
-    for (int i = 0, at = 0; i < all->n; i++) { /* `rest` are places in the training set */
-        if (!split && !is_taken[i]) {
-            im->test[im->n_test++] = i;
-            continue;
-        }
-        if (!is_reward[i])
-            im->rest[im->n_rest++] = at;
-        if (!split)
-            taken[at] = i;
-        at++;
+    uint8_t *use = xcalloc((size_t)all->n, 1);
+    rc = dataset_carve(all, r->seed, r->reward, r->calibrate, reward, calibrate, e);
+    if (rc == 0 && !split && r->reward + r->calibrate == all->n)
+        rc = err_set(e, ERR_INVALID, "split takes %d reward and %d calibrate images, of %d none is left to test on",
+                     r->reward, r->calibrate, all->n);
+    if (rc == 0)
+        rc = dataset_of_pictures(&im->reward, im->pictures, reward, r->reward, e);
+    if (rc == 0)
+        rc = dataset_of_pictures(&im->calibrate, im->pictures, calibrate, r->calibrate, e);
+    if (rc == 0) {
+        for (int i = 0; i < r->reward; i++)
+            use[reward[i]] = REWARD;
+        for (int i = 0; i < r->calibrate; i++)
+            use[calibrate[i]] = CALIBRATE;
+        list_unrewarded(im, use, all->n, split);
+        rc = split ? 0 : divide(im, use, all->n, e);
     }
-    if (!split)
-        rc = dataset_of_pictures(&im->training, im->pictures, taken, n, e);
-out:
     free(reward);
     free(calibrate);
-    free(taken);
-    free(is_reward);
-    free(is_taken);
+    free(use);
     return rc;
 }
 

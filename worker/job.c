@@ -10,6 +10,7 @@
 #include "worker/compress/evaluate.h"
 #include "worker/export.h"
 #include "worker/images.h"
+#include "worker/stopwatch.h"
 #include "worker/tuning.h"
 
 #define PROFILE_MAX_BYTES (UINT64_C(4) << 30)
@@ -22,6 +23,7 @@ struct network { /* an ONNX file's */
 
 struct worker_state {
     struct pool *pool;
+    struct measurer measurer;
     struct network network; /* the recipe's model */
     struct network teacher; /* when it is another one */
     bool has_profile;       /* the profile and dense network made from the model */
@@ -47,6 +49,12 @@ int job_state_new(struct worker_state **st, int threads, struct err *e)
 void job_state_memory(struct worker_state *st, uint64_t bytes)
 {
     st->images.needs.memory = bytes;
+}
+
+void job_state_name(struct worker_state *st, const char *cpu, const char *kernels)
+{
+    snprintf(st->measurer.cpu, sizeof(st->measurer.cpu), "%s", cpu);
+    snprintf(st->measurer.kernels, sizeof(st->measurer.kernels), "%s", kernels);
 }
 
 static void drop_network(struct network *n)
@@ -214,7 +222,7 @@ static bool has_finish(const struct msg_work *w)
 static const struct training *training_of(const struct msg_work *w)
 {
     const struct training *t = has_finish(w) ? &w->recipe.finish : &w->recipe.finetune;
-    return w->task.kind != TASK_PROFILE && training_any(t) ? t : NULL;
+    return w->task.kind != TASK_PROFILE && !task_kind_quiet(w->task.kind) && training_any(t) ? t : NULL;
 }
 
 static int check_training(const struct msg_work *w, const struct training *t, struct err *e)
@@ -309,13 +317,15 @@ static int check_images(const struct graph *g, const struct dataset *d, struct e
 static int prepare(struct worker_state *st, const struct msg_work *w, const struct job_host *host, struct err *e)
 {
     const struct training *t = training_of(w);
-    bool candidate = w->task.kind != TASK_PROFILE && w->task.kind != TASK_TRAIN;
+    bool quiet = task_kind_quiet(w->task.kind), candidate = !quiet && !task_kind_dense(w->task.kind);
     int images = (w->task.kind == TASK_TRAIN ? 0 : IMAGES_CARVED) + (t ? IMAGES_TRAINING : 0);
     int rc = check_training(w, t, e);
     if (rc == 0)
         rc = host->progress(host->arg, "fetch", 0, 1, e);
     if (rc == 0)
         rc = load_model(st, &w->recipe.model, host, e);
+    if (rc < 0 || quiet) /* looks at no pictures */
+        return rc;
     if (rc == 0)
         rc = load_teacher(st, w, t, host, e);
     st->images.needs.graph = &st->network.model.graph;
@@ -338,6 +348,10 @@ static int run_task(struct worker_state *st, const struct compress_work *cw, con
         return run_profile(cw, host, r, e);
     case TASK_TRAIN:
         return run_training(st, cw, w, host, r, e);
+    case TASK_MEASURE:
+        return stopwatch_table(&st->network.model, w, &st->measurer, host, r, e);
+    case TASK_TIME:
+        return stopwatch_candidate(&st->network.model, w, host, r, e);
     default:
         return run_candidate(st, cw, w, host, r, e);
     }
@@ -365,6 +379,7 @@ int job_run(struct worker_state *st, const struct msg_work *w, const struct job_
     if (rc < 0) {
         free(r->n_curve);
         free(r->curve);
+        mem_free(r->table);
         *r = (struct msg_result){.task = w->task};
     }
     return rc;

@@ -32,6 +32,8 @@ struct job_host { /* what a job may ask of its surroundings */
 struct worker_state; /* what stays warm between jobs: compute threads, model, images, profile */
 
 MUST_CHECK int job_state_new(struct worker_state **st, int threads, struct err *e);
+/* What this machine is called in latency tables. */
+void job_state_name(struct worker_state *st, const char *cpu, const char *kernels);
 /* Bytes of decoded pictures that are kept, PICTURES_MEMORY until then. */
 void job_state_memory(struct worker_state *st, uint64_t bytes);
 void job_state_free(struct worker_state *st); /* NULL is fine */
@@ -49,6 +51,8 @@ void job_state_free(struct worker_state *st); /* NULL is fine */
  * all training images; scored, also on the test set; as a file. Without a `finish`: the evaluated network TRAIN the
  * recipe's model as it is, trained as `finish` says on all training images, scored on the test set, as a file of
  * the same graph
+ *   MEASURE    the model's latency table
+ *   TIME       the candidate, cut and no more, beside the dense network at batch 1 and at w->batch
  */
 MUST_CHECK int job_run(struct worker_state *st, const struct msg_work *w, const struct job_host *host,
                        struct msg_result *r, struct err *e);

@@ -21,12 +21,23 @@ enum { STOP_LIMIT_S = 5 }; /* for a piece of work that doesn't look up */
 
 struct worker {
     struct options options;
-    char cpu[RECIPE_NAME], kernels[2 * RECIPE_NAME];
+    char cpu[RECIPE_NAME], kernels[2 * RECIPE_NAME], host[RECIPE_NAME];
     struct desk *desk;
     struct cache *cache;
     struct session *session;
     struct worker_state *state;
 };
+
+/* All that run since this machine's last start share its boot's id, in whatever container. */
+static void find_host(char host[RECIPE_NAME])
+{
+    FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+    if (!f || !fgets(host, RECIPE_NAME, f))
+        gethostname(host, RECIPE_NAME - 1);
+    host[strcspn(host, "\n")] = '\0';
+    if (f)
+        fclose(f);
+}
 
 static void describe(struct worker *w)
 {
@@ -44,6 +55,7 @@ static void describe(struct worker *w)
     if (f)
         fclose(f);
     snprintf(w->kernels, sizeof(w->kernels), "%s %s", engine_describe(), openblas_get_corename());
+    find_host(w->host);
 }
 
 /* Readable once SIGTERM or SIGINT came. A handler, not a signalfd: OpenBLAS has started threads before main that
@@ -80,12 +92,14 @@ static int worker_start(struct worker *w, struct err *e)
                                 .name = o->name,
                                 .cpu = w->cpu,
                                 .kernels = w->kernels,
+                                .host = w->host,
                                 .threads = o->threads,
                                 .kill_after_s = STOP_LIMIT_S};
     if ((rc = catch_stop(e)) < 0 || (rc = desk_new(&w->desk, e)) < 0 ||
         (rc = cache_new(&w->cache, o->cache, o->folders, o->n_folders, w->desk, e)) < 0 ||
         (rc = job_state_new(&w->state, o->threads, e)) < 0)
         return rc;
+    job_state_name(w->state, w->cpu, w->kernels);
     job_state_memory(w->state, o->memory);
     s.stop_fd = stop_event;
     log_info("start", "name=%s threads=%d cache=\"%s\" cpu=\"%s\" kernels=\"%s\"", o->name, o->threads, o->cache,

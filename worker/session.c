@@ -89,6 +89,7 @@ static void say_hello(struct session *s)
     snprintf(h->name, sizeof(h->name), "%s", s->o.name);
     snprintf(h->cpu, sizeof(h->cpu), "%s", s->o.cpu);
     snprintf(h->kernels, sizeof(h->kernels), "%s", s->o.kernels);
+    snprintf(h->host, sizeof(h->host), "%s", s->o.host ? s->o.host : "");
     if (send_message(s, &m))
         enter(s, ASKING);
 }

@@ -12,7 +12,7 @@
 
 struct session_options {  /* texts are borrowed for the session's life */
     const char *endpoint; /* see dealer_check */
-    const char *name, *cpu, *kernels;
+    const char *name, *cpu, *kernels, *host;
     int threads;
     int stop_fd;           /* when it becomes readable, the work is handed back and the session ends; -1: never */
     unsigned kill_after_s; /* from then on the whole process has that long, 0: for ever */

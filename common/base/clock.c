@@ -10,6 +10,13 @@ int64_t clock_mono_ns(void)
     return t.tv_sec * NS_PER_S + t.tv_nsec;
 }
 
+int64_t clock_thread_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return t.tv_sec * NS_PER_S + t.tv_nsec;
+}
+
 void clock_sleep_ns(int64_t ns)
 {
     struct timespec t = {ns / NS_PER_S, ns % NS_PER_S};

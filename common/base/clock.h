@@ -12,6 +12,8 @@
 #define NS_PER_S  INT64_C(1000000000)
 
 int64_t clock_mono_ns(void);
+/* What the calling thread has had of a CPU: stands still while another has it. */
+int64_t clock_thread_ns(void);
 void clock_sleep_ns(int64_t ns);
 
 /* "2026-11-23T01:24:05.123Z" into s[32]. */

@@ -44,6 +44,14 @@ void limits_new(struct limits *l, const struct groups *gs, double keep_min, int 
     }
 }
 
+void limits_round_to(struct limits *l, int group, double keep_min, int round_to)
+{
+    if (l->least[group] == l->most[group])
+        return;
+    l->step[group] = step_of(l->most[group], round_to);
+    l->least[group] = least_of(l->most[group], l->step[group], keep_min);
+}
+
 void limits_even(struct limits *l, int n, int most, int step, double keep_min)
 {
     make(l, n);

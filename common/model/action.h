@@ -19,6 +19,8 @@ struct limits {
  * the largest power of two under it that leaves at least two choices; inner_only: groups tied by a residual add are kept whole.
  */
 void limits_new(struct limits *l, const struct groups *gs, double keep_min, int round_to, bool inner_only);
+/* Another multiple for one group; one that isn't cut stays so. */
+void limits_round_to(struct limits *l, int group, double keep_min, int round_to);
 /* n decisions alike: any multiple of step from keep_min of `most` on, or `most`. */
 void limits_even(struct limits *l, int n, int most, int step, double keep_min);
 void limits_release(struct limits *l);

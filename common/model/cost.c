@@ -1,6 +1,6 @@
 #include "common/model/cost.h"
 
-static const char *const names[COST_KINDS] = {"flops", "params", "bytes"};
+static const char *const names[COST_KINDS] = {"flops", "params", "bytes", "latency"};
 
 const char *cost_name(enum cost_kind k)
 {
@@ -14,6 +14,7 @@ static void put(struct cost *out, int64_t macs, int64_t params, int64_t floats)
     out->of[COST_FLOPS] = macs;
     out->of[COST_PARAMS] = params;
     out->of[COST_BYTES] = 4 * floats;
+    out->of[COST_LATENCY] = 0;
 }
 
 /* A conv's channels per group under an action: a depthwise one keeps 1 and loses groups, others keep their groups.

@@ -59,6 +59,7 @@ void fine_layer_cost(const struct fine *f, int i, int k, struct cost *out)
     out->of[COST_FLOPS] = m * f->of[i].positions;
     out->of[COST_PARAMS] = m;
     out->of[COST_BYTES] = fine_bytes(f->of[i].weights, m);
+    out->of[COST_LATENCY] = 0;
 }
 
 void fine_cost(const struct fine *f, const int *keep, struct cost *out)

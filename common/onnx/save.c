@@ -292,6 +292,15 @@ static void write_input(struct saver *s, const struct node *d)
     write_turn(s, d, "turned", d->name, (int64_t[]){0, 3, 1, 2}, 4);
 }
 
+/* A gate is written first: OpenCV 4.6 takes x * HardSigmoid(y) for HardSwish(y), and HardSigmoid(y) * x for what it is. */
+static bool is_gated(const struct graph *g, const struct node *d)
+{
+    if (d->op != OP_MUL)
+        return false;
+    const struct node *x = &g->nodes[d->in[0]], *gate = &g->nodes[d->in[1]];
+    return x->H * x->W > gate->H * gate->W;
+}
+
 static void write_node(struct saver *s, int i)
 {
     const struct node *d = &s->g->nodes[i];
@@ -305,8 +314,11 @@ static void write_node(struct saver *s, int i)
     else if (d->op == OP_FLATTEN && d->u.flatten.last)
         first = write_turn(s, d, "turned", first, (int64_t[]){0, 2, 3, 1}, 4);
     Onnx__NodeProto *n = build_node(&s->b, operator_of(d), d->label, d->name);
-    for (int k = 0; k < d->n_in; k++)
-        build_read(&s->b, n, k ? value_of(s, d->in[k]) : first);
+    if (is_gated(s->g, d))
+        build_read(&s->b, n, value_of(s, d->in[1]));
+    build_read(&s->b, n, first);
+    for (int k = 1; k < d->n_in && !is_gated(s->g, d); k++)
+        build_read(&s->b, n, value_of(s, d->in[k]));
     if (writers[d->op])
         writers[d->op](s, n, d, &s->w->of[i]);
 }
@@ -351,10 +363,19 @@ static int opset_of(const struct node *d)
     }
 }
 
+/* For a network that comes from no file. OpenCV 4.6 reads a Clip only as it was before 11. */
+static int64_t opset_of_ours(const struct graph *g)
+{
+    for (int i = 0; i < g->n; i++)
+        if (g->nodes[i].op == OP_CLIP)
+            return 10;
+    return 13;
+}
+
 /* The source's opset, or the first later one that has all that is to be written: a gemm got a bias, a step was added. */
 static int64_t opset_for(const struct graph *g)
 {
-    int64_t opset = g->opset > NEWEST_OPSET ? NEWEST_OPSET : g->opset < 1 ? 13 : g->opset;
+    int64_t opset = g->opset > NEWEST_OPSET ? NEWEST_OPSET : g->opset < 1 ? opset_of_ours(g) : g->opset;
     for (int i = 0; i < g->n; i++)
         if (opset < opset_of(&g->nodes[i]))
             opset = opset_of(&g->nodes[i]);

@@ -40,13 +40,38 @@ static json_t *filtered(const struct where *w, const json_t *all)
     return out;
 }
 
+static bool any_latency(const json_t *all)
+{
+    size_t i;
+    json_t *o;
+    json_array_foreach(all, i, o) if (json_is_number(json_object_get(o, "latency_ratio"))) return true;
+    return false;
+}
+
+static void put_latency(struct table *t, const json_t *o)
+{
+    if (json_is_number(json_object_get(o, "latency_ratio"))) {
+        table_cell(t, "%.3f", field_number(o, "latency_ms", 0));
+        table_cell(t, "%.3f", field_number(o, "latency_ratio", 0));
+    } else {
+        table_cell(t, "-");
+        table_cell(t, "-");
+    }
+}
+
 static void print_table(const json_t *all)
 {
     static const struct column columns[] = {
         {"episode", COLUMN_NUMBER}, {"budget", COLUMN_TEXT},  {"top-1", COLUMN_NUMBER},
         {"top-5", COLUMN_NUMBER},   {"MACs", COLUMN_NUMBER},  {"ratio", COLUMN_NUMBER},
         {"params", COLUMN_NUMBER},  {"bytes", COLUMN_NUMBER}, {"scored on", COLUMN_TEXT}};
-    struct table t = {.columns = columns, .n_columns = sizeof(columns) / sizeof(*columns)};
+    static const struct column timed[] = {
+        {"episode", COLUMN_NUMBER}, {"budget", COLUMN_TEXT},  {"top-1", COLUMN_NUMBER},  {"top-5", COLUMN_NUMBER},
+        {"MACs", COLUMN_NUMBER},    {"ratio", COLUMN_NUMBER}, {"params", COLUMN_NUMBER}, {"bytes", COLUMN_NUMBER},
+        {"ms", COLUMN_NUMBER},      {"ratio", COLUMN_NUMBER}, {"scored on", COLUMN_TEXT}};
+    bool latency = any_latency(all);
+    struct table t = {.columns = latency ? timed : columns,
+                      .n_columns = latency ? sizeof(timed) / sizeof(*timed) : sizeof(columns) / sizeof(*columns)};
     char s[TERM_TEXT];
     size_t i;
     json_t *o;
@@ -60,6 +85,8 @@ static void print_table(const json_t *all)
         table_cell(&t, "%.3f", field_number(o, "macs_ratio", 0));
         table_cell(&t, "%s", term_count(s, field_number(o, "params", 0)));
         table_cell(&t, "%s", term_count(s, field_number(o, "bytes", 0)));
+        if (latency)
+            put_latency(&t, o);
         table_cell(&t, "%s", strcmp(field_text(o, "stage"), "final") == 0 ? "test set" : "reward split");
     }
     if (t.n > 0)
@@ -103,24 +130,23 @@ static int fetch(struct cli *c, const struct listing *l, const char *path, struc
 int verb_pareto(struct cli *c, int argc, char **argv, struct err *e)
 {
     const char *x = "flops", *where = NULL, *format = NULL, *operand;
-    const struct arg args[] = {{"--x", ARG_TEXT, "COST", "against flops, params or bytes (flops)", &x, 0, 0},
+    const struct arg args[] = {{"--x", ARG_TEXT, "COST", "against flops, params, bytes or latency (flops)", &x, 0, 0},
                                {"--where", ARG_TEXT, "FILTER", WHERE_HELP, &where, 0, 0},
                                {"--format", ARG_TEXT, "FORMAT", FORMAT_HELP, &format, 0, 0},
                                {0}};
     const struct usage u = {
-        "pareto ID [--x flops|params|bytes] [--where FILTER] [--format table|csv|json]",
+        "pareto ID [--x flops|params|bytes|latency] [--where FILTER] [--format table|csv|json]",
         "The candidates that no other beats in accuracy and cost at once, the cheapest first.\n"
-        "Accuracies are those on the reward split; `candidates` has the finalists' on the test set, too.",
+        "Accuracies are those on the reward split; `candidates` has the finalists' on the test set, too.\n"
+        "Latencies are predicted by the search's table; finalists' on the test set are measured.",
         args, 1, 1};
     struct listing l = {.format = FORMAT_TABLE};
     char path[64];
     int rc = args_parse(c, &u, argc, argv, &operand, e);
     if (rc == 0)
         rc = read_listing(c, &l, operand, format, where, e);
-    if (rc == 0 && strcmp(x, "latency") == 0)
-        rc = err_set(e, ERR_UNSUPPORTED, "--x latency isn't there yet in this version; use flops, params or bytes");
-    if (rc == 0 && strcmp(x, "flops") != 0 && strcmp(x, "params") != 0 && strcmp(x, "bytes") != 0)
-        rc = args_wrong(c, e, "--x \"%s\": must be flops, params or bytes", x);
+    if (rc == 0 && strcmp(x, "flops") != 0 && strcmp(x, "params") != 0 && strcmp(x, "bytes") != 0 && strcmp(x, "latency") != 0)
+        rc = args_wrong(c, e, "--x \"%s\": must be flops, params, bytes or latency", x);
     if (rc != 0)
         return rc;
     snprintf(path, sizeof(path), "pareto?x=%.10s", x);

@@ -25,6 +25,33 @@ static void print_cost(const json_t *o, const char *label, const char *key, cons
     printf("%-10s %s, %.4f of dense\n", label, term_count(s, field_number(o, key, 0)), field_number(o, ratio, 0));
 }
 
+static void print_figures(const json_t *t)
+{
+    printf("%.3f ms beside the dense network's %.3f: %.3f of it, spread %.3f, batch %.0f", field_number(t, "ms", 0),
+           field_number(t, "dense_ms", 0), field_number(t, "ratio", 0), field_number(t, "spread", 0),
+           field_number(t, "batch", 0));
+}
+
+static void print_latency(const json_t *o, const json_t *t)
+{
+    const json_t *other = json_object_get(t, "other"), *within = json_object_get(t, "within");
+    if (json_is_number(json_object_get(o, "latency_ratio")))
+        printf("%-10s %.3f ms, %.4f of dense\n", json_is_object(t) ? "latency" : "predicted", field_number(o, "latency_ms", 0),
+               field_number(o, "latency_ratio", 0));
+    if (field_text(t, "failed")[0])
+        printf("%-10s could not be measured: %s\n", "measured", field_text(t, "failed"));
+    if (!json_is_number(json_object_get(t, "ratio")))
+        return;
+    printf("%-10s ", "measured");
+    print_figures(t);
+    printf("%s\n%-10s ", json_is_false(within) ? ": over its budget" : "", "");
+    if (json_is_object(other)) {
+        print_figures(other);
+        printf("\n%-10s ", "");
+    }
+    printf("%s, %.0f thread, %s\n", field_text(t, "cpu"), field_number(t, "threads", 1), field_text(t, "precision"));
+}
+
 /* Channels of each group or, of single weights, each layer's density. */
 static void print_kept(const json_t *kept, bool fine)
 {
@@ -89,6 +116,7 @@ static void print_candidate(const json_t *o, long long id, bool fine)
     print_cost(o, "MACs", "macs", "macs_ratio");
     print_cost(o, "params", "params", "params_ratio");
     print_cost(o, "bytes", "bytes", "bytes_ratio");
+    print_latency(o, json_object_get(o, "timing"));
     print_kept(json_object_get(o, "kept"), fine);
     if (field_text(o, "worker")[0])
         printf("%-10s %s, %.2f s\n", "worker", field_text(o, "worker"), field_number(o, "seconds", 0));

@@ -20,6 +20,7 @@ static void read_spec(struct view *v)
     if (spec_parse(yaml, strlen(yaml), &s, &ignored) < 0)
         return;
     v->episodes = s.training ? 0 : s.episodes;
+    v->round_auto = s.round_auto;
     v->finals_most = s.finish_top * s.n_budgets;
     spec_release(&s);
 }
@@ -93,7 +94,13 @@ void view_append_bar(int done, int of, struct buf *out)
     buf_text(out, "]  %d%%", (int)(100LL * done / of));
 }
 
-/* "episode 17: epoch 6 of 20", a line a finalist that isn't over. */
+static void append_over(const json_t *timing, struct buf *out)
+{
+    buf_text(out, ", over its latency budget: measured %.3f of dense, spread %.3f", field_number(timing, "ratio", 0),
+             field_number(timing, "spread", 0));
+}
+
+/* "episode 17: epoch 6 of 20", a line a finalist that isn't over, or was measured over its budget. */
 static void append_finalists(const struct view *v, struct buf *out)
 {
     size_t i;
@@ -102,13 +109,16 @@ static void append_finalists(const struct view *v, struct buf *out)
     {
         const char *state = field_text(f, "state");
         int epochs = (int)field_number(f, "epochs", 0);
-        if (strcmp(state, "done") == 0)
+        bool over = json_is_false(json_object_get(json_object_get(f, "timing"), "within"));
+        if (strcmp(state, "done") == 0 && !over)
             continue;
         buf_text(out, "          episode %.0f: %s", field_number(f, "episode", -1), state);
         if (strcmp(state, "running") == 0 && epochs > 0)
             buf_text(out, ", %.0f of %d epochs done", field_number(f, "epoch", 0), epochs);
         if (field_text(f, "reason")[0])
             buf_text(out, ": %s", field_text(f, "reason"));
+        if (over)
+            append_over(json_object_get(f, "timing"), out);
         buf_text(out, "\n");
     }
 }
@@ -142,6 +152,38 @@ static void append_dense(const struct view *v, struct buf *out)
     buf_text(out, "dense     top-1 %s  %s MACs  %s params\n", term_percent(top1, field_number(dense, "top1", -1)),
              term_count(macs, field_number(dense, "macs", 0)),
              term_count(params, field_number(dense, "params", 0)));
+}
+
+/* "27 groups to 8, 3 to 16" */
+static void append_rounds(const json_t *rounds, struct buf *out)
+{
+    const char *before = "rounding  ";
+    for (int multiple = 1; multiple <= 32; multiple *= 2) {
+        size_t i;
+        int n = 0;
+        json_t *r;
+        json_array_foreach(rounds, i, r) n += json_integer_value(r) == multiple;
+        if (n == 0)
+            continue;
+        buf_text(out, "%s%d group%s to %d", before, n, n == 1 ? "" : "s", multiple);
+        before = ", ";
+    }
+    buf_text(out, "\n");
+}
+
+static void append_table(const struct view *v, struct buf *out)
+{
+    const json_t *t = json_object_get(v->search, "table");
+    if (!json_is_object(t))
+        return;
+    buf_text(out, "latency   dense %.3f ms on %s, %s; predictions off by %.1f%%, at worst %.1f%%", field_number(t, "dense_ms", 0),
+             field_text(t, "cpu"), field_text(t, "precision"), 100 * field_number(t, "error_median", 0),
+             100 * field_number(t, "error_worst", 0));
+    if (json_is_number(json_object_get(t, "inherited")))
+        buf_text(out, " (the table of search %.0f)", field_number(t, "inherited", 0));
+    buf_text(out, "\n");
+    if (v->round_auto)
+        append_rounds(json_object_get(t, "rounds"), out);
 }
 
 static void append_best(const struct view *v, int width, struct buf *out)
@@ -184,6 +226,7 @@ void view_text(const struct view *v, int width, bool colour, struct buf *out)
     } else {
         append_progress(v, out);
         append_dense(v, out);
+        append_table(v, out);
         append_best(v, width, out);
     }
     if (field_text(v->live, "waiting")[0] || field_text(v->live, "note")[0])

@@ -16,6 +16,7 @@ struct view {
     const char *state;
     int episodes;    /* in all; 0: not known */
     int finals_most; /* finalists, at most */
+    bool round_auto; /* cut.round_to: auto */
     int done;        /* evaluated or given up; of a training its epochs */
     double left_s;   /* until all episodes or epochs are done, or -1 */
     bool training;

@@ -109,8 +109,8 @@ void features_at(const struct features *x, int budget, int t, const struct bill 
     s[FEATURE_SHARE] = share[t];
     s[FEATURE_SENSITIVE] = (float)x->sensitive[(size_t)budget * (size_t)f->n + (size_t)g] / (float)most[g];
     s[FEATURE_BUDGET] = (float)bg->frac;
-    s[FEATURE_PARAMS] = bg->kind == COST_PARAMS;
-    s[FEATURE_BYTES] = bg->kind == COST_BYTES;
+    s[FEATURE_PARAMS] = bg->kind == COST_PARAMS || bg->kind == COST_LATENCY;
+    s[FEATURE_BYTES] = bg->kind == COST_BYTES || bg->kind == COST_LATENCY;
     s[FEATURE_REDUCED] = (float)(1 - (double)b->cost / (double)b->price->dense);
     s[FEATURE_REST] = rest;
     s[FEATURE_LAST] = t == 0 ? 1 : (float)b->keep[f->cut[t - 1]] / (float)most[f->cut[t - 1]];

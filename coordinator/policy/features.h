@@ -31,7 +31,7 @@ enum feature {
     FEATURE_SHARE = FEATURES_FIXED, /* of the dense cost: what goes with the group at its least, all others whole */
     FEATURE_SENSITIVE,              /* what the sensitivity allocation keeps */
     FEATURE_BUDGET,                 /* fraction */
-    FEATURE_PARAMS,                 /* kind of the budget's cost: 0 0 for MACs */
+    FEATURE_PARAMS,                 /* kind of the budget's cost: 0 0 for MACs, 1 1 for latency */
     FEATURE_BYTES,
     FEATURE_REDUCED, /* of the dense cost: what is gone with the undecided groups at their least */
     FEATURE_REST,    /* of the dense cost: the shares of the groups still to come */

@@ -21,6 +21,8 @@ const struct price *frame_price(const struct frame *f, int budget)
 static int check_budget(const struct frame *f, int budget, struct err *e)
 {
     const struct budget *b = &f->s->budgets[budget];
+    if (b->kind == COST_LATENCY && !f->s->latency)
+        BUG("a latency budget without a table");
     struct cost least, dense;
     setting_cost(f->s, f->s->limits->least, &least);
     setting_cost(f->s, NULL, &dense);
@@ -79,7 +81,7 @@ int frame_init(struct frame *f, const struct setting *s, struct err *e)
         rc = check_budget(f, b, e);
         if (rc == 0 && !f->priced[kind]) {
             rc = s->fine ? price_fine(&f->price[kind], s->fine, s->limits, kind, e)
-                         : price_init(&f->price[kind], s->graph, s->groups, s->limits, kind, e);
+                         : price_init(&f->price[kind], s->graph, s->groups, s->limits, kind, s->latency, e);
             f->priced[kind] = rc == 0;
         }
     }

@@ -29,7 +29,7 @@ void setting_cost(const struct setting *s, const int *keep, struct cost *out)
     if (s->fine)
         fine_cost(s->fine, keep, out);
     else
-        cost_of(s->graph, s->groups, keep, out);
+        latency_cost(s->latency, s->graph, s->groups, keep, out);
 }
 
 int policy_new(struct policy **out, const struct setting *s, struct err *e)

@@ -15,6 +15,7 @@
 #include "common/base/buf.h"
 #include "common/model/action.h"
 #include "common/model/fine.h"
+#include "common/model/latency.h"
 
 enum policy_kind { POLICY_DDPG, POLICY_RANDOM, POLICY_UNIFORM, POLICY_SENSITIVITY, POLICY_KINDS };
 enum reward_kind { REWARD_ACCURACY, REWARD_ERROR_FLOPS, REWARD_ERROR_PARAMS, REWARD_KINDS };
@@ -33,6 +34,7 @@ struct setting { /* borrowed by the policy for its whole life */
     const struct fine *fine;
     const struct limits *limits;
     const float *const *curve; /* (groups)(most + 1): relative error of the layers when k are kept; curve[g][most] = 0 */
+    const struct latency *latency; /* NULL where no budget is of COST_LATENCY */
     const struct budget *budgets;
     int n_budgets;
     uint64_t seed;

@@ -91,10 +91,16 @@ static void probe_node(struct probe *p, int node, struct price *out)
 }
 
 int price_init(struct price *p, const struct graph *g, const struct groups *gs, const struct limits *l,
-               enum cost_kind kind, struct err *e)
+               enum cost_kind kind, const struct latency *table, struct err *e)
 {
     size_t n = (size_t)l->n;
     *p = (struct price){.n = l->n, .most = l->most};
+    if (kind == COST_LATENCY) {
+        p->timed = true;
+        p->dense = latency_total(table, g, gs, NULL);
+        toll_init(&p->toll, table, g, gs);
+        return 0;
+    }
     p->first = mem_zalloc(n, sizeof *p->first);
     p->second = mem_zalloc(n * n, sizeof *p->second);
     if (!p->first || !p->second) {
@@ -139,6 +145,7 @@ void price_release(struct price *p)
     mem_free(p->table);
     mem_free(p->first);
     mem_free(p->second);
+    toll_release(&p->toll);
     *p = (struct price){0};
 }
 
@@ -147,6 +154,8 @@ void bill_init(struct bill *b, const struct price *p)
     *b = (struct bill){.price = p};
     b->keep = xcalloc((size_t)p->n, sizeof *b->keep);
     b->slope = xcalloc((size_t)p->n, sizeof *b->slope);
+    if (p->timed)
+        b->node = xcalloc((size_t)p->toll.g->n, sizeof *b->node);
     bill_set(b, p->most);
 }
 
@@ -154,12 +163,53 @@ void bill_release(struct bill *b)
 {
     free(b->keep);
     free(b->slope);
+    free(b->node);
     *b = (struct bill){0};
+}
+
+static void set_timed(struct bill *b, const int *keep)
+{
+    const struct toll *t = &b->price->toll;
+    memcpy(b->keep, keep, (size_t)b->price->n * sizeof *keep);
+    b->cost = latency_fixed(t->table);
+    for (int i = 0; i < t->g->n; i++) {
+        b->node[i] = toll_of(t, i, keep);
+        b->cost += b->node[i];
+    }
+}
+
+/* Only lent a number for the time of the question. */
+static int64_t change_timed(const struct bill *b, int group, int k)
+{
+    const struct toll *t = &b->price->toll;
+    int was = b->keep[group];
+    int64_t d = 0;
+    b->keep[group] = k;
+    for (int i = 0; i < t->n[group]; i++)
+        d += toll_of(t, t->nodes[group][i], b->keep) - b->node[t->nodes[group][i]];
+    b->keep[group] = was;
+    return d;
+}
+
+static void move_timed(struct bill *b, int group, int k)
+{
+    const struct toll *t = &b->price->toll;
+    b->keep[group] = k;
+    for (int i = 0; i < t->n[group]; i++) {
+        int64_t *ns = &b->node[t->nodes[group][i]];
+        b->cost -= *ns;
+        *ns = toll_of(t, t->nodes[group][i], b->keep);
+        b->cost += *ns;
+    }
 }
 
 void bill_set(struct bill *b, const int *keep)
 {
     const struct price *p = b->price;
+    if (p->timed) {
+        set_timed(b, keep);
+        return;
+    }
     for (int g = 0; g < p->n; g++) {
         b->keep[g] = p->most[g];
         b->slope[g] = p->first ? p->first[g] : 0;
@@ -171,6 +221,8 @@ void bill_set(struct bill *b, const int *keep)
 
 int64_t bill_change(const struct bill *b, int group, int k)
 {
+    if (b->price->timed)
+        return change_timed(b, group, k);
     if (b->price->table) {
         const int64_t *of = b->price->table + group * (FINE_MOST + 1);
         return of[k] - of[b->keep[group]];
@@ -185,6 +237,10 @@ void bill_move(struct bill *b, int group, int k)
     int64_t d = b->keep[group] - k;
     if (d == 0)
         return;
+    if (b->price->timed) {
+        move_timed(b, group, k);
+        return;
+    }
     b->cost += bill_change(b, group, k);
     const int64_t *second = b->price->second ? b->price->second + (size_t)group * (size_t)b->price->n : NULL;
     for (int h = 0; second && h < b->price->n; h++)

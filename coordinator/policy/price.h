@@ -11,13 +11,16 @@
  *
  * Fine-grained decisions don't meet in any layer: there the cost is a sum over them of whatever fine.h says, kept as a
  * table for each.
+ *
+ * Latency is none: it comes from a table (toll.h), and a difference takes as long as there are nodes that the group
+ * touches.
  */
 #ifndef COORDINATOR_POLICY_PRICE_H
 #define COORDINATOR_POLICY_PRICE_H
 
 #include "common/model/action.h"
-#include "common/model/cost.h"
 #include "common/model/fine.h"
+#include "coordinator/policy/toll.h"
 
 struct price {
     int n;           /* groups */
@@ -26,11 +29,14 @@ struct price {
     int64_t *first;  /* (n) */
     int64_t *second; /* (n,n) symmetric */
     int64_t *table;  /* (n, FINE_MOST + 1): fine; then the two above are NULL */
+    bool timed;      /* latency, by the toll: there is none of the three */
+    struct toll toll;
 };
 
-/* ERR_NOMEM when the table doesn't fit. Groups that can't be cut have zeros. */
+/* ERR_NOMEM when the table doesn't fit. Groups that can't be cut have zeros. `table`: of COST_LATENCY alone, borrowed,
+ * as graph and groups then are. */
 MUST_CHECK int price_init(struct price *p, const struct graph *g, const struct groups *gs, const struct limits *l,
-                          enum cost_kind kind, struct err *e);
+                          enum cost_kind kind, const struct latency *table, struct err *e);
 MUST_CHECK int price_fine(struct price *p, const struct fine *f, const struct limits *l, enum cost_kind kind, struct err *e);
 void price_release(struct price *p);
 
@@ -40,6 +46,7 @@ struct bill {
     int *keep;                 /* (n) */
     int64_t cost;
     int64_t *slope; /* (n): what the next channel removed from the group adds to the cost, 0 or less; fine: unused */
+    int64_t *node;  /* timed: (nodes) what each takes; else NULL */
 };
 
 void bill_init(struct bill *b, const struct price *p); /* at the dense network */

@@ -8,11 +8,22 @@ void candidate_row_release(struct candidate_row *r)
     *r = (struct candidate_row){0};
 }
 
+/* A latency of 0: there is no table that predicts it. */
+static void request_cost(struct request *q, const struct cost *c)
+{
+    for (int k = 0; k < COST_KINDS; k++) {
+        if (k == COST_LATENCY && c->of[k] == 0)
+            request_null(q);
+        else
+            request_int(q, c->of[k]);
+    }
+}
+
 void store_candidate(struct store *s, const struct candidate_row *c, store_done *fn, void *arg)
 {
     static const struct statement st = {
         .name = "record_candidate",
-        .sql = "select espalier.record_candidate($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)",
+        .sql = "select espalier.record_candidate($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14)",
         .write = true};
     struct request *q = store_request(&st, fn, arg);
     request_int(q, c->search);
@@ -21,10 +32,8 @@ void store_candidate(struct store *s, const struct candidate_row *c, store_done 
     request_text(q, cost_name(c->budget_kind));
     request_real(q, c->budget_frac);
     request_ints(q, c->keep, c->n_keep);
-    for (int k = 0; k < COST_KINDS; k++)
-        request_int(q, c->cost.of[k]);
-    for (int k = 0; k < COST_KINDS; k++)
-        request_int(q, c->dense.of[k]);
+    request_cost(q, &c->cost);
+    request_cost(q, &c->dense);
     pipeline_send(s->ledger, q);
 }
 

@@ -1,6 +1,7 @@
 #include "coordinator/store/rows.h"
 
 #include <stdlib.h>
+#include <sodium.h>
 #include <string.h>
 
 #include "common/base/mem.h"
@@ -76,6 +77,20 @@ static float *row_floats(struct row *r, uint32_t *n)
     return out;
 }
 
+/* From hexadecimal digits; NULL for null. */
+static uint8_t *row_bytes(struct row *r, size_t *n)
+{
+    const char *hex = row_text(r);
+    size_t digits = strlen(hex);
+    *n = 0;
+    if (digits == 0)
+        return NULL;
+    uint8_t *bytes = xcalloc(digits / 2 + 1, 1);
+    if (sodium_hex2bin(bytes, digits / 2, hex, digits, NULL, n, NULL) != 0)
+        *n = 0;
+    return bytes;
+}
+
 static struct metrics row_metrics(struct row *r)
 {
     struct metrics m;
@@ -89,8 +104,9 @@ static struct metrics row_metrics(struct row *r)
 static struct cost row_cost(struct row *r)
 {
     struct cost c;
-    for (int k = 0; k < COST_KINDS; k++)
+    for (int k = 0; k < COST_LATENCY; k++) /* latency came later, and stands at the end */
         c.of[k] = row_int(r);
+    c.of[COST_LATENCY] = 0;
     return c;
 }
 
@@ -194,6 +210,7 @@ int row_search(struct row *r, struct search_row *to, struct err *e)
     to->recipe.finetune.distill.other = row_hash(r, &to->recipe.finetune.distill.teacher);
     to->recipe.finish.distill.other = row_hash(r, &to->recipe.finish.distill.teacher);
     to->trained = row_bool(r);
+    to->table = row_bytes(r, &to->n_table);
     return 0;
 }
 
@@ -218,6 +235,12 @@ int row_candidate(struct row *r, struct candidate_row *to, struct err *e)
     to->exports = (int32_t)row_int(r);
     to->final_failed = row_bool(r);
     to->diverged = (int)row_int(r);
+    to->cost.of[COST_LATENCY] = row_int(r);
+    to->dense.of[COST_LATENCY] = row_int(r);
+    to->has_timing = row_bool(r);
+    to->timing_failed = row_bool(r);
+    to->ratio = row_real(r);
+    to->spread = row_real(r);
     return 0;
 }
 

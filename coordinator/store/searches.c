@@ -21,6 +21,7 @@ void search_row_release(struct search_row *r)
     free(r->spec);
     free(r->n_curve);
     free(r->curve);
+    free(r->table);
     *r = (struct search_row){0};
 }
 

@@ -13,7 +13,7 @@
 #include <czmq.h>
 
 #include "common/base/buf.h"
-#include "common/model/cost.h"
+#include "common/model/latency.h"
 #include "proto/message.h"
 
 struct store;
@@ -57,6 +57,8 @@ struct search_row {
     struct metrics dense;
     uint32_t n_groups, *n_curve, n_points; /* as in struct msg_result */
     float *curve;
+    uint8_t *table; /* (n_table) the latency table, or NULL */
+    size_t n_table;
 };
 void search_row_release(struct search_row *r);
 
@@ -89,6 +91,8 @@ struct candidate_row {
     bool final_failed; /* finalist that was given up */
     bool has_model;    /* exported */
     struct hash model;
+    bool has_timing, timing_failed; /* measured beside the dense network; could not be */
+    double ratio, spread;
 };
 void candidate_row_release(struct candidate_row *r);
 void store_candidate(struct store *s, const struct candidate_row *c, store_done *fn, void *arg);
@@ -108,6 +112,21 @@ void store_candidate_failed(struct store *s, int64_t search, int32_t episode, co
 void store_result(struct store *s, const struct msg_result *r, const char *worker, store_done *fn, void *arg);
 void store_snapshot(struct store *s, int64_t search, int32_t episode, const void *bytes, size_t n, store_done *fn,
                     void *arg);
+
+/* --- what the clock says --- */
+struct measured_by {
+    const char *worker, *cpu, *kernels, *precision;
+};
+/* Result of MEASURE, of TIME. Likewise. `t`: r->table read; rounds (n): what each group would be rounded to by it. */
+void store_table(struct store *s, const struct msg_result *r, const struct measured_by *by, const struct latency *t,
+                 const int32_t *rounds, size_t n, store_done *fn, void *arg);
+void store_times(struct store *s, const struct msg_result *r, const struct measured_by *by, store_done *fn, void *arg);
+/* The candidate can't be timed: no more attempts. */
+void store_time_failed(struct store *s, int64_t search, int32_t episode, const char *reason, store_done *fn, void *arg);
+typedef void store_bytes(void *arg, const void *bytes, size_t n, const struct err *e);
+/* The latency table that a former search measured of the same model on such a machine: it is this search's from now on. n 0: there
+ * is none. The worker's name plays no part. */
+void store_table_find(struct store *s, int64_t search, const struct measured_by *by, store_bytes *fn, void *arg);
 
 /* --- finalists and long trainings --- */
 void store_finalists(struct store *s, int64_t search, const int32_t *episodes, size_t n, store_done *fn, void *arg);
@@ -171,18 +190,20 @@ void store_blob_seal(struct store *s, const struct hash *h, uint64_t total, stor
  * SEARCHES    [{id name job state created finished proposed evaluated best epochs_done epochs}], newest first; job:
  *              "search" or "training"; best: the highest top1, of a training the test set's; epochs: a training's
  * STATUS      {id name job state paused_from reason created started finished spec (YAML) proposed evaluated failed
- *              dense: {n top1 top5 macs params bytes},
- *              best: [{budget episode top1 top5 macs_ratio params_ratio bytes_ratio}] in the budgets' order,
+ *              dense: {n top1 top5 macs params bytes latency_ms},
+ *              best: [{budget episode top1 top5 macs_ratio params_ratio bytes_ratio latency_ratio}] in the budgets' order,
  *              seconds (mean of an evaluation) per_minute (over the last 50) finals (finalists done)
- *              finalists: [{episode epoch epochs state ("waiting" "running" "done" "failed") reason}],
+ *              finalists: [{episode epoch epochs state ("waiting" "running" "done" "failed") reason timing}],
+ *              table: {worker cpu kernels precision threads batch dense_ms error_median error_worst seconds inherited rounds} or null,
  *              epochs (of a finalist or the training; null where the spec says steps) epochs_done (the training's)
  *              test: {n top1 top5 loss} (the training's)}
  * CANDIDATES  [{episode budget kept top1 top5 macs macs_ratio params bytes latency_ms latency_ratio stage}], those
  * with a result, by episode; budget: "flops 0.5"; kept: array; stage: "proxy", and a second one of stage "final" a
- * finalist PARETO      the same objects (proxy), the front alone, ascending cost; x is "flops", "params" or "bytes"
+ * finalist PARETO      the same objects (proxy), the front alone, ascending cost; x is "flops", "params", "bytes" or "latency"
  * CANDIDATE   the same keys in one object, and params_ratio bytes_ratio state ("waiting" "done" "failed") reason n
  * loss seconds worker, attempts: [{kind attempt worker started ended outcome reason}], final: {n top1 top5 loss},
- * final_failed (the reason), model: hash
+ * final_failed (the reason), model: hash, timing: {batch ms dense_ms ratio spread other: {batch ms dense_ms ratio spread}
+ * within worker cpu kernels threads precision failed} or null; within: null without a latency budget
  * DIGEST      {digest episodes}: SHA-256 over (episode, keep, top1, top5) of all results in episode order, and
  * their number CURVE       [{episode epoch lr loss top1 seconds worker recorded}], by episode and epoch; episode
  * null: a training job's; with an episode >= 0 that finalist's alone

@@ -42,7 +42,7 @@ static struct hash build(const struct spec *s, struct model *m)
     struct err e;
     struct hash h;
     uint64_t size;
-    ck_assert_msg(network_build(s, folder, &path, &e) == 0, "%s", e.text);
+    ck_assert_msg(network_build(s, folder, 0, &path, &e) == 0, "%s", e.text);
     ck_assert_msg(hash_file(path, &h, &size, &e) == 0, "%s", e.text);
     ck_assert_msg(onnx_load_file(path, m, &e) == 0, "%s", e.text);
     free(path);
@@ -127,7 +127,7 @@ START_TEST(refused)
                  at ? at + 2 : rows[i].line);
         write_header(rows[i].head, rows[i].n);
         spec_of(&s, rows[i].model, "idx, path: x", 1, "");
-        ck_assert_int_lt(network_build(&s, folder, &path, &e), 0);
+        ck_assert_int_lt(network_build(&s, folder, 0, &path, &e), 0);
         ck_assert_str_eq(e.text, line);
         ck_assert_ptr_null(path);
         free(file);

@@ -21,6 +21,7 @@ static struct message make_hello(void)
                                    .name = "node1-4711",
                                    .cpu = "AMD EPYC 9B45 \xc3\xa9",
                                    .kernels = "oneDNN 2.6.3 Cooperlake",
+                                   .host = "4f0c2a7e-boot",
                                    .threads = 16,
                                    .busy = true,
                                    .task = evaluate};
@@ -329,6 +330,32 @@ START_TEST(work_to_train)
 }
 END_TEST
 
+START_TEST(measurements_keep_every_field)
+{
+    static uint8_t table[3] = {0, 1, 255};
+    struct message was = {.type = MSG_RESULT}, is;
+    struct buf b = {0};
+    struct err e;
+    was.u.result = (struct msg_result){.task = {TASK_MEASURE, 7, -1, 1}, .seconds = 9, .n_table = 3, .table = table};
+    message_encode(&was, &b);
+    ck_assert_msg(message_decode(b.p, b.n, &is, &e) == 0, "%s", e.text);
+    memset(b.p, 0, b.n); /* the table is the message's own */
+    ck_assert_uint_eq(is.u.result.n_table, 3);
+    ck_assert_mem_eq(is.u.result.table, table, 3);
+    message_release(&is);
+    buf_clear(&b);
+    was.u.result = (struct msg_result){.task = {TASK_TIME, 7, 5, 1}, .n_times = 2, .times = {{1, 0.5, 1, 0.25, 0.01}, {32, 4, 8, 2, 3}}};
+    message_encode(&was, &b);
+    ck_assert_msg(message_decode(b.p, b.n, &is, &e) == 0, "%s", e.text);
+    ck_assert_uint_eq(is.u.result.n_times, 2);
+    const struct timing *t = is.u.result.times;
+    ck_assert(t[0].batch == 1 && t[0].ms == 0.5 && t[0].dense_ms == 1 && t[0].ratio == 0.25 && t[0].spread == 0.01);
+    ck_assert(t[1].batch == 32 && t[1].ms == 4 && t[1].dense_ms == 8 && t[1].ratio == 2 && t[1].spread == 3);
+    message_release(&is);
+    buf_release(&b);
+}
+END_TEST
+
 START_TEST(texts_are_cleaned_when_packed)
 {
     struct message m = {.type = MSG_BYE}, is;
@@ -385,7 +412,7 @@ static void assemble(const char *s, struct buf *b)
 #define TWO   "cb 40 00 00 00 00 00 00 00"
 #define BIG   "cb 40 8f 48 00 00 00 00 00" /* 1001 */
 #define MINUS "cb bf f0 00 00 00 00 00 00"
-#define WORK  "99 09 " TASK " "
+#define WORK  "9a 09 " TASK " "
 #define HEAD  "dc 00 11 01 " HASH " 00 "
 #define TRAINING                                                                                                   \
     "dc 00 13 00 00 01 " ONE " " ZERO " c3 " ZERO " c2 00 " ZERO " 90 " ZERO " " ZERO " 00 c3 00 " DISTILL " " ZERO " " ZERO
@@ -396,7 +423,7 @@ static void assemble(const char *s, struct buf *b)
 #define DISTILL "96 00 " ONE " " ONE " " ONE " " ONE " c0"
 #define AFTER   " 00 " TRAINING " " TRAINING " 00 00"
 #define ABOUT   "97 a0 a0 " NONE " 00 00 00 00"
-#define END     " " ABOUT " " ONE " 00 c0"
+#define END     " " ABOUT " " ONE " 00 c0 00"
 #define TAIL    " 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05" END
 
 static const struct {
@@ -433,17 +460,17 @@ static const struct {
     {"92 06 a3 ed a0 80", "BYE.reason: byte 0xed in a text is a control character or no UTF-8"},
     {"92 06 a2 c0 80", "BYE.reason: byte 0xc0 in a text is a control character or no UTF-8"},
     {"92 06 a2 'a' e2", "BYE.reason: byte 0xe2 in a text is a control character or no UTF-8"},
-    {"97 00 03 a0 a0 a0 01 c0", "HELLO.name: text of 0 bytes, at least 1"},
-    {"97 00 03 d9 40 '0123456789012345678901234567890123456789012345678901234567890123' a0 a0 01 c0",
+    {"98 00 04 a0 a0 a0 a0 01 c0", "HELLO.name: text of 0 bytes, at least 1"},
+    {"98 00 04 d9 40 '0123456789012345678901234567890123456789012345678901234567890123' a0 a0 a0 01 c0",
      "HELLO.name: text of 64 bytes, at most 63"},
-    {"97 00 03 a1 'n' a0 a0 00 c0", "HELLO.threads: 0, at least 1"},
-    {"97 00 03 a1 'n' a0 a0 ce 00 01 00 00 c0", "HELLO.threads: 65536, at most 4096"},
-    {"97 00 03 a1 'n' a0 a0 ff c0", "HELLO.threads: -1, at least 1"},
-    {"97 00 03 a1 'n' a0 a0 ca 3f 80 00 00 c0", "HELLO.threads: a float where an integer belongs"},
-    {"97 00 03 a1 'n' a0 a0 01 c2", "HELLO.task: a boolean where an array belongs"},
-    {"97 00 ff a1 'n' a0 a0 01 c0", "HELLO.version: -1, at least 0"},
+    {"98 00 04 a1 'n' a0 a0 a0 00 c0", "HELLO.threads: 0, at least 1"},
+    {"98 00 04 a1 'n' a0 a0 a0 ce 00 01 00 00 c0", "HELLO.threads: 65536, at most 4096"},
+    {"98 00 04 a1 'n' a0 a0 a0 ff c0", "HELLO.threads: -1, at least 1"},
+    {"98 00 04 a1 'n' a0 a0 a0 ca 3f 80 00 00 c0", "HELLO.threads: a float where an integer belongs"},
+    {"98 00 04 a1 'n' a0 a0 a0 01 c2", "HELLO.task: a boolean where an array belongs"},
+    {"98 00 ff a1 'n' a0 a0 a0 01 c0", "HELLO.version: -1, at least 0"},
     {"93 0e 93 01 01 05 a0", "ACK.task: 3 fields, not 4"},
-    {"93 0e 94 05 01 05 01 a0", "ACK.task.kind: 5, at most 4"},
+    {"93 0e 94 07 01 05 01 a0", "ACK.task.kind: 7, at most 6"},
     {"93 0e 94 ff 01 05 01 a0", "ACK.task.kind: -1, at least 0"},
     {"93 0e 94 01 00 05 01 a0", "ACK.task.search: 0, at least 1"},
     {"93 0e 94 01 cf ff ff ff ff ff ff ff ff 05 01 a0",
@@ -453,30 +480,40 @@ static const struct {
     {"93 0e 94 00 01 05 01 a0", "ACK.task: episode 5 of a task of kind profile"},
     {"93 0e 94 04 01 05 01 a0", "ACK.task: episode 5 of a task of kind train"},
     {"95 01 c0 a0 ff 00", "BEAT.done: -1, at least 0"},
-    {"98 02 " TASK " " NAN64 " " NONE " " NONE " c0 90 90", "RESULT.seconds: nan isn't a number that can be used"},
-    {"98 02 " TASK " cb 7f f0 00 00 00 00 00 00 " NONE " " NONE " c0 90 90",
+    {"9a 02 " TASK " " NAN64 " " NONE " " NONE " c0 90 90 c4 00 90", "RESULT.seconds: nan isn't a number that can be used"},
+    {"9a 02 " TASK " cb 7f f0 00 00 00 00 00 00 " NONE " " NONE " c0 90 90 c4 00 90",
      "RESULT.seconds: inf isn't a number that can be used"},
-    {"98 02 " TASK " cb bf f0 00 00 00 00 00 00 " NONE " " NONE " c0 90 90", "RESULT: seconds -1"},
-    {"98 02 " TASK " 01 " NONE " " NONE " c0 90 90", "RESULT.seconds: an integer where a float of 8 bytes belongs"},
-    {"98 02 " TASK " " ONE " 94 05 06 06 " ZERO " " NONE " c0 90 90", "RESULT.reward.top1: 6, at most 5"},
-    {"98 02 " TASK " " ONE " 94 05 04 03 " ZERO " " NONE " c0 90 90", "RESULT.reward.top5: 3, at least 4"},
-    {"98 02 " TASK " " ONE " 94 05 04 04 " NAN64 " " NONE " c0 90 90",
+    {"9a 02 " TASK " cb bf f0 00 00 00 00 00 00 " NONE " " NONE " c0 90 90 c4 00 90", "RESULT: seconds -1"},
+    {"9a 02 " TASK " 01 " NONE " " NONE " c0 90 90 c4 00 90", "RESULT.seconds: an integer where a float of 8 bytes belongs"},
+    {"9a 02 " TASK " " ONE " 94 05 06 06 " ZERO " " NONE " c0 90 90 c4 00 90", "RESULT.reward.top1: 6, at most 5"},
+    {"9a 02 " TASK " " ONE " 94 05 04 03 " ZERO " " NONE " c0 90 90 c4 00 90", "RESULT.reward.top5: 3, at least 4"},
+    {"9a 02 " TASK " " ONE " 94 05 04 04 " NAN64 " " NONE " c0 90 90 c4 00 90",
      "RESULT.reward.loss: nan isn't a number that can be used"},
-    {"98 02 " TASK " " ONE " " NONE " 94 01 01 01 " ZERO " c0 90 90",
+    {"9a 02 " TASK " " ONE " " NONE " 94 01 01 01 " ZERO " c0 90 90 c4 00 90",
      "RESULT: test scores for a task of kind evaluate"},
-    {"98 02 " TASK " " ONE " " NONE " " NONE " " HASH " 90 90", "RESULT: a blob for a task of kind evaluate"},
-    {"98 02 94 03 01 05 01 " ONE " " NONE " " NONE " c0 90 90", "RESULT: no blob for a task of kind export"},
-    {"98 02 " TASK " " ONE " " NONE " " NONE " c0 91 02 92 ca 00 00 00 00 ca 00 00 00 00",
+    {"9a 02 " TASK " " ONE " " NONE " " NONE " " HASH " 90 90 c4 00 90", "RESULT: a blob for a task of kind evaluate"},
+    {"9a 02 94 03 01 05 01 " ONE " " NONE " " NONE " c0 90 90 c4 00 90", "RESULT: no blob for a task of kind export"},
+    {"9a 02 " TASK " " ONE " " NONE " " NONE " c0 91 02 92 ca 00 00 00 00 ca 00 00 00 00 c4 00 90",
      "RESULT: 1 curves for a task of kind evaluate"},
-    {"98 02 94 00 01 ff 01 " ONE " " NONE " " NONE " " HASH " 91 03 92 ca 00 00 00 00 ca 00 00 00 00",
+    {"9a 02 94 00 01 ff 01 " ONE " " NONE " " NONE " " HASH " 91 03 92 ca 00 00 00 00 ca 00 00 00 00 c4 00 90",
      "RESULT.curve: 2 points for curves of 3"},
-    {"98 02 94 00 01 ff 01 " ONE " " NONE " " NONE " " HASH " 91 01 91 ca 00 00 00 00",
+    {"9a 02 94 00 01 ff 01 " ONE " " NONE " " NONE " " HASH " 91 01 91 ca 00 00 00 00 c4 00 90",
      "RESULT.n_curve[0]: 1, at least 2"},
-    {"98 02 94 00 01 ff 01 " ONE " " NONE " " NONE " " HASH " 91 02 92 ca 00 00 00 00 ca 7f 80 00 00",
+    {"9a 02 94 00 01 ff 01 " ONE " " NONE " " NONE " " HASH " 91 02 92 ca 00 00 00 00 ca 7f 80 00 00 c4 00 90",
      "RESULT.curve[1]: inf isn't a number that can be used"},
-    {"98 02 94 00 01 ff 01 " ONE " " NONE " " NONE " " HASH " 91 02 92 ca 00 00 00 00 " ZERO,
+    {"9a 02 94 00 01 ff 01 " ONE " " NONE " " NONE " " HASH " 91 02 92 ca 00 00 00 00 " ZERO " c4 00 90",
      "RESULT.curve[1]: a float where a float of 4 bytes belongs"},
-    {"98 02 94 04 01 ff 01 " ONE " " NONE " " NONE " c0 90 90", "RESULT: no blob for a task of kind train"},
+    {"9a 02 94 04 01 ff 01 " ONE " " NONE " " NONE " c0 90 90 c4 00 90", "RESULT: no blob for a task of kind train"},
+    {"9a 02 " TASK " " ONE " " NONE " " NONE " c0 90 90 c4 01 00 90", "RESULT: a table of 1 bytes for a task of kind evaluate"},
+    {"9a 02 94 05 01 ff 01 " ONE " " NONE " " NONE " c0 90 90 c4 00 90", "RESULT: a table of 0 bytes for a task of kind measure"},
+    {"9a 02 94 05 01 ff 01 " ONE " " NONE " " NONE " " HASH " 90 90 c4 01 00 90", "RESULT: a blob for a task of kind measure"},
+    {"9a 02 94 05 01 00 01 " ONE " " NONE " " NONE " c0 90 90 c4 01 00 90", "RESULT.task: episode 0 of a task of kind measure"},
+    {"9a 02 94 06 01 05 01 " ONE " " NONE " " NONE " c0 90 90 c4 00 90", "RESULT: 0 times for a task of kind time"},
+    {"9a 02 94 06 01 05 01 " ONE " " NONE " " NONE " c0 90 90 c4 00 91 95 00 " ONE " " ONE " " ONE " " ONE,
+     "RESULT.times[0].time.batch: 0, at least 1"},
+    {"9a 02 94 06 01 05 01 " ONE " " NONE " " NONE " c0 90 90 c4 00 91 95 01 " ONE " " ONE " " MINUS " " ONE,
+     "RESULT.times[0].time.ratio: -1, at least 0"},
+    {"9a 02 94 06 01 05 01 " ONE " " NONE " " NONE " c0 90 90 c4 00 93 90 90 90", "RESULT.times: 3 elements, at most 2"},
     {"95 03 " TASK " 01 c2 a0", "FAILED.permanent: an integer where a boolean belongs"},
     {"95 03 " TASK " c2 00 a0", "FAILED.diverged: an integer where a boolean belongs"},
     {"94 03 " TASK " c2 a0", "FAILED: 4 fields, not 5"},
@@ -521,20 +558,24 @@ static const struct {
      "WORK.recipe: images aren't padded"},
     {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 00" END, "WORK.keep[0]: 0, at least 1"},
     {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 90" END, "WORK: 0 groups to keep for a task of kind evaluate"},
-    {"99 09 94 00 01 ff 01 " HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " " HASH " 90" END,
+    {"9a 09 94 00 01 ff 01 " HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " " HASH " 90" END,
      "WORK: a profile for a task of kind profile"},
-    {"99 09 94 04 01 ff 01 " HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " " HASH " 90" END,
+    {"9a 09 94 04 01 ff 01 " HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " " HASH " 90" END,
      "WORK: a profile for a task of kind train"},
-    {"99 09 94 04 01 ff 01 " HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05" END,
+    {"9a 09 94 04 01 ff 01 " HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05" END,
      "WORK: 1 groups to keep for a task of kind train"},
-    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " TWO " 00 c0", "WORK.lr_scale: 2, at most 1"},
-    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " MINUS " 00 c0", "WORK.lr_scale: -1, at least 0"},
-    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " cd 27 11 c0",
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " TWO " 00 c0 00", "WORK.lr_scale: 2, at most 1"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " MINUS " 00 c0 00", "WORK.lr_scale: -1, at least 0"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " cd 27 11 c0 00",
      "WORK.resume_epoch: 10001, at most 10000"},
-    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 00 " HASH, "WORK: a checkpoint of epoch 0"},
-    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 03 c0", "WORK: no checkpoint of epoch 3"},
-    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 03 " HASH,
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 00 " HASH " 00", "WORK: a checkpoint of epoch 0"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 03 c0 00", "WORK: no checkpoint of epoch 3"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 03 " HASH " 00",
      "WORK: a checkpoint for a task of kind evaluate"},
+    {WORK HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 00 c0 01", "WORK: batch 1 for a task of kind evaluate"},
+    {"9a 09 94 06 01 05 01 " HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05" END, "WORK: batch 0 for a task of kind time"},
+    {"9a 09 94 06 01 05 01 " HEAD "90 90 90 01 01 00 00 c3 c3" AFTER " c0 91 05 " ABOUT " " ONE " 00 c0 cd 10 01",
+     "WORK.batch: 4097, at most 4096"},
     {"98 10 " TASK " 01 " HASH " " ONE " " ONE " " ONE " " ONE,
      "CHECKPOINT: a checkpoint of a task of kind evaluate"},
     {"98 10 " FINAL " 00 " HASH " " ONE " " ONE " " ONE " " ONE, "CHECKPOINT.epoch: 0, at least 1"},
@@ -710,6 +751,7 @@ int main(void)
     tcase_add_test(good, work_keeps_every_field);
     tcase_add_test(good, work_on_images);
     tcase_add_test(good, work_to_train);
+    tcase_add_test(good, measurements_keep_every_field);
     tcase_add_test(good, texts_are_cleaned_when_packed);
     tcase_add_test(good, hello_of_another_version_is_understood);
     tcase_add_test(good, largest_result_fits);

@@ -8,6 +8,7 @@
 #include "common/base/file.h"
 #include "common/onnx/load.h"
 #include "common/onnx/save.h"
+#include "common/onnx/tensor.h"
 #include "common/onnx/wire.h"
 #include "tests/unit/onnx_text.h"
 
@@ -155,14 +156,65 @@ static void as_raw_doubles(Onnx__TensorProto *w)
     w->raw_data.len = sizeof v;
 }
 
+/* 0.5 and -2. */
+static void as_halves(Onnx__TensorProto *w)
+{
+    static int32_t v[] = {0x3800, 0xc000};
+    w->data_type = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16;
+    w->has_raw_data = 0;
+    w->n_int32_data = 2;
+    w->int32_data = v;
+}
+
+static void as_raw_halves(Onnx__TensorProto *w)
+{
+    static uint16_t v[] = {0x3800, 0xc000};
+    w->data_type = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16;
+    w->raw_data.data = (uint8_t *)v;
+    w->raw_data.len = sizeof v;
+}
+
+static void as_raw_brains(Onnx__TensorProto *w)
+{
+    static uint16_t v[] = {0x3f00, 0xc000};
+    w->data_type = ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16;
+    w->raw_data.data = (uint8_t *)v;
+    w->raw_data.len = sizeof v;
+}
+
 START_TEST(forms_of_numbers)
 {
-    static void (*const forms[])(Onnx__TensorProto *) = {as_floats, as_doubles, as_raw_doubles};
+    static void (*const forms[])(Onnx__TensorProto *) = {as_floats, as_doubles,    as_raw_doubles,
+                                                         as_halves, as_raw_halves, as_raw_brains};
     struct model m;
     struct err e;
     ck_assert_msg(load_changed(forms[_i], &m, &e) == 0, "%s", e.text);
     ck_assert(m.weights.of[1].w[0] == 0.5f && m.weights.of[1].w[1] == -2);
     model_release(&m);
+}
+END_TEST
+
+/* Every finite 16-bit float, by the definition of its format. */
+START_TEST(halves)
+{
+    for (int bits = 0; bits < 0x7c00; bits++) {
+        uint16_t two[] = {(uint16_t)bits, (uint16_t)(bits | 0x8000)};
+        int64_t dim = 2;
+        struct tensors ts = {.room = 1 << 20};
+        struct err e;
+        Onnx__TensorProto t = ONNX__TENSOR_PROTO__INIT;
+        t.n_dims = 1;
+        t.dims = &dim;
+        t.has_raw_data = 1;
+        as_raw_halves(&t);
+        t.raw_data.data = (uint8_t *)two;
+        struct tensor *got = tensor_decode(&ts, &t, "t", &e);
+        ck_assert_ptr_nonnull(got);
+        int exponent = bits >> 10, fraction = bits & 1023;
+        double want = exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24);
+        ck_assert((double)got->f[0] == want && (double)got->f[1] == -want);
+        tensors_release(&ts);
+    }
 }
 END_TEST
 
@@ -414,7 +466,8 @@ int main(void)
     TCase *t = tcase_create("files");
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, real_files, 0, (int)(sizeof files / sizeof files[0]));
-    tcase_add_loop_test(t, forms_of_numbers, 0, 3);
+    tcase_add_loop_test(t, forms_of_numbers, 0, 6);
+    tcase_add_test(t, halves);
     tcase_add_test(t, numbers_refused);
     tcase_add_test(t, truncations);
     tcase_add_test(t, bit_flips);

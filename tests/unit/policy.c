@@ -57,8 +57,8 @@ START_TEST(no_proposal_above_its_budget)
         for (int k = 0; k < 3; k++) {
             enum cost_kind kind = (enum cost_kind)rng_below(&r, COST_KINDS);
             struct cost least, dense;
-            cost_of(&t.graph, &t.groups, t.limits.least, &least);
-            cost_of(&t.graph, &t.groups, NULL, &dense);
+            latency_cost(&t.table, &t.graph, &t.groups, t.limits.least, &least);
+            latency_cost(&t.table, &t.graph, &t.groups, NULL, &dense);
             double lo = (double)(least.of[kind] + 1) / (double)dense.of[kind];
             b[k] = toy_budget(&t, kind, fmin(1, lo + (1 - lo) * rng_uniform(&r) * 0.8));
         }
@@ -75,7 +75,7 @@ START_TEST(no_proposal_above_its_budget)
         for (int e = 0; e < s.episodes; e++) {
             const struct budget *bg = &b[e % s.n_budgets];
             struct cost c;
-            cost_of(&t.graph, &t.groups, keep + (size_t)e * (size_t)t.groups.n, &c);
+            latency_cost(&t.table, &t.graph, &t.groups, keep + (size_t)e * (size_t)t.groups.n, &c);
             ck_assert_int_le(c.of[bg->kind], bg->most);
             ck_assert(limits_legal(&t.limits, keep + (size_t)e * (size_t)t.groups.n));
             proposals++;

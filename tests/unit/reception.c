@@ -129,7 +129,7 @@ START_TEST(strangers)
     ck_assert_int_eq(hear(s, text), MSG_REFUSE);
     say_hello(s, PROTO_VERSION + 1);
     ck_assert_int_eq(hear(s, text), MSG_REFUSE);
-    ck_assert_str_eq(text, "worker speaks version 4 of the protocol, the coordinator 3");
+    ck_assert_str_eq(text, "worker speaks version 5 of the protocol, the coordinator 4");
     ck_assert_int_eq(fleet_count(fleet), 0);
     zmq_close(s);
 }

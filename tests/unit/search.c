@@ -233,6 +233,96 @@ START_TEST(gap_in_the_record)
 }
 END_TEST
 
+/* Those that are to be timed take so much of the dense network's time. Returns how many there were. */
+static int time_chosen(struct search *s, double ratio, double spread)
+{
+    int n = 0;
+    search_choose_finalists(s);
+    for (int i = 0; i < s->proposed; i++) {
+        struct candidate *c = s->candidates[i];
+        struct task_id id = {TASK_TIME, 7, i, 0};
+        ck_assert_ptr_eq(search_task(s, &id), c->timed ? &c->timing : NULL);
+        if (!c->timed || c->timing.state != TASK_NEW)
+            continue;
+        task_move(&c->timing, TASK_DONE);
+        c->ratio = ratio;
+        c->spread = spread;
+        n++;
+    }
+    return n;
+}
+
+static void add_scored(struct search *s, int top1, int64_t latency)
+{
+    int i = s->proposed;
+    struct cost cost = {.of = {[COST_LATENCY] = latency}};
+    struct candidate *c = candidate_new(7, i, 0, s->limits.most, s->groups.n, &cost, &s->lists);
+    s->candidates[s->proposed++] = c;
+    c->reward = (struct metrics){.n = 1000, .top1 = top1};
+    task_move(&c->evaluate, TASK_DONE);
+}
+
+/* Too slow by the clock: the next one of the front takes the place; none is fast enough: the fastest of those tried. */
+START_TEST(slow_finalists)
+{
+    struct search *s;
+    struct err e;
+    ck_assert_msg(try_new(spec_of("random", 1, ""), &s, &e) == 0, "%s", e.text);
+    s->spec.n_budgets = 1;
+    s->budgets[0] = (struct budget){COST_LATENCY, 0.5, 1000};
+    for (int i = 0; i < 20; i++)
+        add_scored(s, 900 - i, 900 - i);
+    ck_assert_int_eq(time_chosen(s, 0.6, 0.05), 1);
+    ck_assert_int_eq(time_chosen(s, 0.54, 0.05), 1); /* within the spread */
+    ck_assert_int_eq(search_choose_finalists(s), 0);
+    for (int i = 0; i < s->proposed; i++)
+        ck_assert_int_eq(s->candidates[i]->finalist, i == 1);
+    s->candidates[1]->ratio = 0.7;
+    for (int i = 2; i < SEARCH_TRIES; i++)
+        ck_assert_int_eq(time_chosen(s, i == 5 ? 0.58 : 0.8, 0.01), 1);
+    ck_assert_int_eq(search_choose_finalists(s), 0); /* enough tried */
+    for (int i = 0; i < s->proposed; i++)
+        ck_assert_int_eq(s->candidates[i]->finalist, i == 5);
+    search_free(s);
+}
+END_TEST
+
+/* A latency budget waits for a table; the rounding and what the budget comes to follow from it. */
+START_TEST(table_decides)
+{
+    struct search *s;
+    struct err e;
+    struct latency t;
+    struct buf bytes = {0};
+    ck_assert_msg(try_new(spec_of("random", 1, "latency: {batch: 8}\n"), &s, &e) == 0, "%s", e.text);
+    ck_assert(s->wants_table && !s->has_table && s->dense_cost.of[COST_LATENCY] == 0);
+    ck_assert_int_eq(latency_new(&t, s->graph.n, 0, &e), 0);
+    for (int i = 0; i < s->graph.n; i++)
+        t.base[i] = 1000;
+    t.batch = t.threads = 1;
+    latency_encode(&t, &bytes);
+    ck_assert_int_eq(search_check_table(s, bytes.p, bytes.n, &e), 0);
+    ck_assert_int_eq(search_check_table(s, bytes.p, bytes.n - 1, &e), ERR_INVALID);
+    s->spec.round_auto = true;
+    s->budgets[0].kind = s->spec.budgets[0].kind = COST_LATENCY;
+    ck_assert_msg(search_set_table(s, bytes.p, bytes.n, &e) == 0, "%s", e.text);
+    ck_assert_int_eq(s->dense_cost.of[COST_LATENCY], 1000 * (int64_t)s->graph.n);
+    ck_assert_int_eq(s->budgets[0].most, (int64_t)(s->budgets[0].frac * 1000 * s->graph.n));
+    for (int g = 0; g < s->groups.n; g++)
+        ck_assert_int_eq(s->limits.step[g], 1); /* time goes with the channels: every number pays */
+    ck_assert_ptr_null(s->policy); /* the profile is still wanted */
+    latency_release(&t);
+    buf_clear(&bytes);
+    ck_assert_int_eq(latency_new(&t, s->graph.n + 1, 0, &e), 0);
+    t.base[0] = t.batch = t.threads = 1;
+    latency_encode(&t, &bytes);
+    ck_assert_int_eq(search_check_table(s, bytes.p, bytes.n, &e), ERR_INVALID);
+    latency_release(&t);
+    buf_release(&bytes);
+    search_free(s);
+}
+END_TEST
+
 /* Candidates made by hand: top1, flops (of 1000), budget; who is chosen with top 1 and with top 2. */
 START_TEST(finalists)
 {
@@ -261,7 +351,11 @@ START_TEST(finalists)
         c->reward = (struct metrics){.n = 1000, .top1 = rows[i].top1};
         task_move(&c->evaluate, TASK_DONE);
     }
-    int chosen = search_choose_finalists(s);
+    time_chosen(s, 0, 0);
+    ck_assert_int_eq(search_choose_finalists(s), 0);
+    int chosen = 0;
+    for (int i = 0; i < n; i++)
+        chosen += s->candidates[i]->finalist;
     for (int i = 0; i < n; i++) {
         bool wanted = strchr(rows[i].chosen, '0' + _i) != NULL;
         ck_assert_msg(s->candidates[i]->finalist == wanted, "row %d", i);
@@ -365,6 +459,8 @@ int main(void)
     tcase_add_loop_test(c, restart_anywhere, 0, 8);
     tcase_add_test(c, gap_in_the_record);
     tcase_add_loop_test(c, finalists, 1, 3);
+    tcase_add_test(c, slow_finalists);
+    tcase_add_test(c, table_decides);
     tcase_add_test(c, refused);
     tcase_add_test(c, a_training);
     tcase_add_test(c, nothing_to_train);

@@ -121,8 +121,10 @@ static const struct {
     {H S "budgets: {flops: [0]}\n", "spec: budgets.flops 0: must be over 0 and at most 1"},
     {H S "budgets: {flops: [50%]}\n", "spec: budgets.flops \"50%\": must be a number"},
     {H S "budgets: {flops: [0.5, 0.5]}\n", "spec: budgets.flops 0.5: stands twice"},
-    {H S "budgets: {latency: [0.5]}\n",
-     "spec: budgets.latency 0.5: a latency budget isn't there yet in this version; use flops, params or bytes"},
+    {H S "budgets: {latency: [1.5]}\n", "spec: budgets.latency 1.5: must be over 0 and at most 1"},
+    {G "latency: {batch: 0}\n", "spec: latency.batch 0: must be 1 to 4096"},
+    {G "latency: {batch: 4097}\n", "spec: latency.batch 4097: must be 1 to 4096"},
+    {G "latency: {bach: 8}\n", "spec line 6: unknown key \"bach\" in \"latency\": did you mean \"batch\"?"},
     {H S "budgets: {flops: [.1, .2, .3, .4, .5, .6, .7, .8], params: [.1, .2, .3, .4, .5, .6, .7, .8, .9]}\n",
      "spec: budgets: at most 16 in all"},
     {G "search: {policy: dpg}\n", "spec: search.policy \"dpg\": must be one of ddpg, random, uniform, sensitivity"},
@@ -144,8 +146,7 @@ static const struct {
     {G "cut: {groups: some}\n", "spec: cut.groups \"some\": must be one of all, inner"},
     {G "cut: {select: l2}\n", "spec: cut.select \"l2\": must be one of gram, l1"},
     {G "cut: {round_to: 0}\n", "spec: cut.round_to 0: must be 1 to 1024"},
-    {G "cut: {round_to: auto}\n",
-     "spec: cut.round_to auto: choosing the rounding isn't there yet in this version; use a number such as 8"},
+    {G "cut: {round_to: automatic}\n", "spec: cut.round_to \"automatic\": must be a whole number"},
     {G "cut: {keep_min: 0}\n", "spec: cut.keep_min 0: must be over 0 and at most 1"},
     {G "cut: {keep_min: 1.01}\n", "spec: cut.keep_min 1.01: must be over 0 and at most 1"},
     {G "cut: {reconstruct: yes}\n", "spec: cut.reconstruct \"yes\": must be true or false"},
@@ -355,6 +356,7 @@ START_TEST(every_key_is_read)
     static const char yaml[] =
         "%YAML 1.1\n---\n"
         "# a comment\n"
+        "latency: {batch: 7}\n"
         "cut:\n  groups: inner\n  round_to: 1\n  keep_min: 1\n  select: l1\n"
         "  reconstruct: false\n  recalibrate: false\n"
         "search: {policy: random, episodes: 7, warmup: 0, lookahead: 3, reward: error-params,\n"
@@ -388,6 +390,7 @@ START_TEST(every_key_is_read)
     ck_assert(s.budgets[3].kind == COST_BYTES && s.budgets[3].frac == 0.25);
     ck_assert(s.policy == POLICY_RANDOM && s.start == START_RANDOM && s.objective == REWARD_ERROR_PARAMS);
     ck_assert(s.episodes == 7 && s.warmup == 0 && s.lookahead == 3);
+    ck_assert(s.latency && s.latency_batch == 7 && spec_wants_table(&s) && !s.round_auto);
     ck_assert(s.inner_only && s.round_to == 1 && s.keep_min == 1 && s.select == SELECT_L1);
     ck_assert(!s.reconstruct && !s.recalibrate);
     ck_assert_int_eq(s.finish_top, 0);

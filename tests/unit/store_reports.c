@@ -230,9 +230,9 @@ START_TEST(unknown_searches_and_episodes_are_named)
     store_report(s, REPORT_CANDIDATE, id, 3, NULL, note_report, &n);
     settle(loop, s);
     expect(&n, 6, ERR_NOTFOUND, "has no episode 3");
-    store_report(s, REPORT_PARETO, id, 0, "latency", note_report, &n);
+    store_report(s, REPORT_PARETO, id, 0, "speed", note_report, &n);
     settle(loop, s);
-    expect(&n, 7, ERR_INVALID, "\"latency\" isn't one of flops, params, bytes");
+    expect(&n, 7, ERR_INVALID, "\"speed\" isn't one of flops, params, bytes, latency");
     buf_release(&n.bytes);
 }
 END_TEST

@@ -20,6 +20,7 @@ struct toy {
     struct groups groups;
     struct limits limits;
     float **curve;
+    struct latency table; /* in stairs, and not always the faster the smaller */
     double *weight, *power; /* (groups): what the accuracy really loses there */
 };
 
@@ -83,6 +84,40 @@ static inline void toy_graph(struct graph *g, struct rng *r, int blocks)
     g->output = toy_node(g, (struct node){.op = OP_GEMM, .C = 10, .u.gemm = {.bias = true}}, x, -1);
 }
 
+static inline void toy_axis(struct latency_axis *x, int dense)
+{
+    *x = (struct latency_axis){.pitch = dense > 12 ? 8 : 1};
+    for (int w = x->pitch; w < dense && x->n < LATENCY_MAX_LEVELS - 1; w += x->pitch)
+        x->at[x->n++] = w;
+    x->at[x->n++] = dense;
+    for (int a = 0; a < LATENCY_ALIGNS; a++)
+        x->factor[a] = 1 << a < x->pitch ? 1.5F - 0.1F * (float)a : 1;
+}
+
+/* Vectors of 16 channels, with something of the weather in each point. */
+static inline void toy_table(struct toy *t, struct rng *r)
+{
+    const struct graph *g = &t->graph;
+    struct err e;
+    if (latency_new(&t->table, g->n, g->n, &e) < 0)
+        ck_abort_msg("%s", e.text);
+    for (int i = 0; i < g->n; i++) {
+        const struct node *d = &g->nodes[i];
+        struct latency_shape *s = &t->table.shapes[i];
+        bool heavy = d->op == OP_CONV || d->op == OP_GEMM;
+        t->table.base[i] = d->op == OP_BN || d->op == OP_RELU ? 0 : (float)(1000 + (int)rng_below(r, 50000));
+        t->table.shape[i] = heavy ? i : -1;
+        toy_axis(&s->in, heavy ? g->nodes[d->in[0]].C : 1);
+        toy_axis(&s->out, heavy ? d->C : 1);
+        s->ns = mem_zalloc((size_t)s->in.n * (size_t)s->out.n, sizeof *s->ns);
+        for (int k = 0; k < s->in.n * s->out.n; k++)
+            s->ns[k] = (float)(((s->in.at[k % s->in.n] + 15) / 16) * ((s->out.at[k / s->in.n] + 15) / 16)) *
+                       (float)(900 + 200 * rng_uniform(r));
+    }
+    t->table.lost = 0.1;
+    t->table.batch = t->table.threads = 1;
+}
+
 static inline double toy_loss(double weight, double power, double frac)
 {
     return weight * pow(1 - frac, power);
@@ -96,6 +131,8 @@ static inline void toy_init(struct toy *t, struct rng *r, int blocks, double kee
     if (groups_find(&t->graph, &t->groups, &e) < 0)
         ck_abort_msg("%s", e.text);
     limits_new(&t->limits, &t->groups, keep_min, round_to, false);
+    struct rng clock = *r; /* what is drawn here moves nothing else */
+    toy_table(t, &clock);
     size_t n = (size_t)t->groups.n;
     t->curve = xcalloc(n, sizeof *t->curve);
     t->weight = xcalloc(n, sizeof *t->weight);
@@ -118,6 +155,7 @@ static inline void toy_release(struct toy *t)
     free(t->curve);
     free(t->weight);
     free(t->power);
+    latency_release(&t->table);
     limits_release(&t->limits);
     groups_release(&t->groups);
     graph_release(&t->graph);
@@ -135,7 +173,7 @@ static inline double toy_top1(const struct toy *t, const int *keep)
 static inline struct budget toy_budget(const struct toy *t, enum cost_kind kind, double frac)
 {
     struct cost dense;
-    cost_of(&t->graph, &t->groups, NULL, &dense);
+    latency_cost(&t->table, &t->graph, &t->groups, NULL, &dense);
     return (struct budget){.kind = kind, .frac = frac, .most = (int64_t)floor(frac * (double)dense.of[kind])};
 }
 
@@ -144,6 +182,7 @@ static inline struct setting toy_setting(const struct toy *t, const struct budge
     return (struct setting){.graph = &t->graph,
                             .groups = &t->groups,
                             .limits = &t->limits,
+                            .latency = &t->table,
                             .curve = (const float *const *)t->curve,
                             .budgets = budgets,
                             .n_budgets = n_budgets,

@@ -17,7 +17,7 @@ static void any_vector(const struct limits *l, struct rng *r, int *keep)
 static int64_t cost_of_kind(const struct toy *t, const int *keep, enum cost_kind kind)
 {
     struct cost c;
-    cost_of(&t->graph, &t->groups, keep, &c);
+    latency_cost(&t->table, &t->graph, &t->groups, keep, &c);
     return c.of[kind];
 }
 
@@ -33,7 +33,7 @@ START_TEST(bill_is_the_cost)
         for (int kind = 0; kind < COST_KINDS; kind++) {
             struct price p;
             struct bill b;
-            ck_assert_int_eq(price_init(&p, &t.graph, &t.groups, &t.limits, (enum cost_kind)kind, &e), 0);
+            ck_assert_int_eq(price_init(&p, &t.graph, &t.groups, &t.limits, (enum cost_kind)kind, &t.table, &e), 0);
             bill_init(&b, &p);
             ck_assert_int_eq(b.cost, cost_of_kind(&t, NULL, (enum cost_kind)kind));
             for (int n = 0; n < 30; n++) {
@@ -67,17 +67,22 @@ struct world {
     struct rng rng;
 };
 
-static void world_init(struct world *w, int seed, double frac)
+static void world_init_by(struct world *w, int seed, double frac, enum cost_kind kind)
 {
     struct err e;
     rng_init(&w->rng, (uint64_t)seed, "world", 0);
     toy_init(&w->toy, &w->rng, 6, 0.1, 2, 0.5);
-    w->budget = toy_budget(&w->toy, COST_FLOPS, frac);
+    w->budget = toy_budget(&w->toy, kind, frac);
     w->setting = toy_setting(&w->toy, &w->budget, 1);
     w->setting.kind = POLICY_SENSITIVITY;
     ck_assert_int_eq(frame_init(&w->frame, &w->setting, &e), 0);
     bill_init(&w->bill, frame_price(&w->frame, 0));
     w->wall = (struct wall){.limits = &w->toy.limits, .most = w->budget.most};
+}
+
+static void world_init(struct world *w, int seed, double frac)
+{
+    world_init_by(w, seed, frac, COST_FLOPS);
 }
 
 static void world_release(struct world *w)
@@ -91,7 +96,7 @@ START_TEST(wall_leaves_room_for_the_rest)
 {
     for (int seed = 1; seed <= 20; seed++) {
         struct world w;
-        world_init(&w, seed, 0.4);
+        world_init_by(&w, seed, _i == COST_LATENCY ? 0.7 : 0.4, (enum cost_kind)_i);
         wall_begin(&w.wall, &w.bill);
         for (int g = 0; g < w.toy.groups.n; g++) { /* everyone asks for everything */
             int k = wall_act(&w.wall, &w.bill, g, 1.0);
@@ -234,7 +239,7 @@ int main(void)
     TCase *t = tcase_create("wall");
     tcase_set_timeout(t, 60);
     tcase_add_test(t, bill_is_the_cost);
-    tcase_add_test(t, wall_leaves_room_for_the_rest);
+    tcase_add_loop_test(t, wall_leaves_room_for_the_rest, 0, COST_KINDS);
     tcase_add_test(t, repair_and_fill_meet_the_budget);
     tcase_add_test(t, uniform_is_the_largest_fraction);
     tcase_add_test(t, sensitivity_drops_the_least_error_per_cost);

@@ -87,12 +87,12 @@ ALWAYS_INLINE float derivative(enum curve c, float alpha, float beta, float v)
         s = tanh_of(v);
         return 1 - s * s;
     case CURVE_HARDSIGMOID:
-        return (u > 0) & (u < 1) ? alpha : 0;
+        return ((u > 0) & (u < 1)) ? alpha : 0;
     case CURVE_SWISH:
         s = sigmoid_of(v);
         return s * (1 + v * (1 - s));
     case CURVE_HARDSWISH:
-        return (u > 0) & (u < 1) ? u + alpha * v : u > 0 ? 1 : 0;
+        return ((u > 0) & (u < 1)) ? u + alpha * v : u > 0 ? 1 : 0;
     default:
         return 1;
     }
