@@ -157,6 +157,10 @@ static int take_fine(const struct cut_tree *t, struct spec *s, struct err *e)
         if (others[i].value)
             return err_set(e, ERR_INVALID, "spec: cut.%s \"%s\" has no place beside cut.kind \"fine\"", others[i].key,
                            others[i].value);
+    for (int i = 0; i < s->n_budgets; i++)
+        if (s->budgets[i].kind == COST_LATENCY)
+            return err_set(e, ERR_INVALID, "spec: budgets.latency %g has no place beside cut.kind \"fine\": zeros in place save no time",
+                           s->budgets[i].frac);
     s->keep_min = 0.05;
     s->reconstruct = false;
     int rc = spec_take_bool("cut.reconstruct", t->reconstruct, &s->reconstruct, e);
