@@ -60,6 +60,8 @@ static void node_release(struct node *d)
 {
     mem_free(d->name);
     mem_free(d->label);
+    for (int k = 0; k < NAME_COUNT; k++)
+        mem_free(d->names[k]);
     mem_free(d->in);
 }
 
@@ -118,6 +120,17 @@ static int grow(struct graph *g, int cap, struct err *e)
     return 0;
 }
 
+/* Copies of those that there are; false when memory is gone. */
+static bool names_dup(char *const *from, char **to)
+{
+    bool whole = true;
+    for (int k = 0; k < NAME_COUNT; k++) {
+        to[k] = from[k] ? text_dup(from[k]) : NULL;
+        whole = whole && (to[k] || !from[k]);
+    }
+    return whole;
+}
+
 /* Puts a copy of `from` at the end; its shape is right and its name is new. */
 static int append(struct graph *g, const struct node *from, struct err *e)
 {
@@ -130,7 +143,8 @@ static int append(struct graph *g, const struct node *from, struct err *e)
     d.name = text_dup(from->name);
     d.label = text_dup(from->label ? from->label : "");
     d.in = mem_dup(from->in, (size_t)from->n_in, sizeof *d.in);
-    if (!d.name || !d.label || !d.in) {
+    bool named = names_dup(from->names, d.names);
+    if (!named || !d.name || !d.label || !d.in) {
         node_release(&d);
         return err_set(e, ERR_NOMEM, "no memory for node \"%s\"", from->name);
     }

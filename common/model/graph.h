@@ -57,10 +57,19 @@ struct span { /* one axis of OP_SLICE */
     int begin, end, step; /* 0 <= begin < end <= size, step >= 1 */
 };
 
+/* The parameters a node may have, as weights.h calls them. */
+enum { NAME_W, NAME_B, NAME_MEAN, NAME_VAR, NAME_COUNT };
+
 struct node {
     enum op op;
     char *name;  /* the source's name of the value (its tensor), unique in the graph */
     char *label; /* the source's name of the node, or "" */
+    /*
+     * The source's names of the initializers that its parameters are; NULL where there is none: a parameter that the node
+     * doesn't have, or that was computed of others, or that the source kept no name for. They say where numbers come from,
+     * not that they are still those; so they stay when channels go or weights are trained. Several nodes may have one name.
+     */
+    char *names[NAME_COUNT];
     int n_in, *in;
     int C, H, W; /* shape of the value */
     bool flat;
@@ -131,8 +140,8 @@ MUST_CHECK int graph_copy(const struct graph *g, struct graph *out, struct err *
 /*
  * Appends a node: copies names and inputs, infers and checks the shape from the inputs' (for OP_INPUT and OP_CONV, OP_GEMM
  * the caller has set C (= K) in `proto`; OP_INPUT all of C,H,W; OP_INPUT and OP_GLOBALPOOL `flat`). Returns the new node's
- * index or an error that names the node. `proto->name` and `proto->label` (may be NULL) are borrowed and copied. `in` of
- * `proto` likewise. Names don't change afterwards: the table that keeps them unique points at them.
+ * index or an error that names the node. `proto->name` and `proto->label` (may be NULL) are borrowed and copied. `in` and
+ * `names` of `proto` likewise. Nodes' own names don't change afterwards: the table that keeps them unique points at them.
  */
 MUST_CHECK int graph_add(struct graph *g, const struct node *proto, struct err *e);
 

@@ -13,6 +13,13 @@ size_t weights_count(const struct graph *g, int i)
     return d->op == OP_GEMM ? K * C : C;
 }
 
+const float *params_of(const struct params *p, int which, size_t *n)
+{
+    const float *const of[NAME_COUNT] = {p->w, p->b, p->mean, p->var};
+    *n = which == NAME_W ? p->n_w : p->n_b;
+    return of[which];
+}
+
 static bool has_bias(const struct node *d)
 {
     return d->op == OP_BN || (d->op == OP_CONV && d->u.conv.bias) || (d->op == OP_GEMM && d->u.gemm.bias);

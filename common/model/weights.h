@@ -25,6 +25,9 @@ struct weights {
 /* Sizes that node i demands. */
 size_t weights_count(const struct graph *g, int i); /* floats in w */
 
+/* The array that graph.h's NAME_* is about, and its *n numbers; NULL where it isn't there. */
+const float *params_of(const struct params *p, int which, size_t *n);
+
 /* Allocates zeroed arrays for every node of g that has parameters. */
 MUST_CHECK int weights_new(struct weights *w, const struct graph *g, struct err *e);
 MUST_CHECK int weights_copy(const struct weights *w, struct weights *out, struct err *e);

@@ -261,6 +261,7 @@ void call_alias(struct call *c, int i)
     c->out->view = v->view;
     c->out->t = v->t;
     c->out->src = v->src;
+    c->out->stored = v->stored;
 }
 
 static void be(struct call *c, int node, const struct view *v)
@@ -345,6 +346,18 @@ struct params *call_params(struct call *c, int node)
     p->n_w = weights_count(&c->l->draft, node);
     p->n_b = (size_t)c->l->draft.nodes[node].C;
     return p;
+}
+
+void call_name(struct call *c, int node, int which, int i)
+{
+    const struct value *v = c->in[i];
+    const struct params *p = &c->l->parts[node].p;
+    struct err e;
+    if (c->rc < 0 || !v->stored || v->t->n != (which == NAME_W ? p->n_w : p->n_b))
+        return;
+    c->l->parts[node].names[which] = v->stored;
+    if (tensors_spend(&c->l->tensors, strlen(v->stored) + 1, &e) < 0)
+        failed(c, &e);
 }
 
 void call_channels(struct call *c, const struct tensor *t, const struct node *x, const struct view *view, float *v)

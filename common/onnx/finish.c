@@ -37,6 +37,8 @@ static int move_node(struct graph *g, const struct loader *l, int i, const int *
     d.in = in;
     d.name = (char *)l->parts[i].name;
     d.shares = place[d.shares];
+    for (int k = 0; k < NAME_COUNT; k++)
+        d.names[k] = (char *)l->parts[i].names[k];
     int rc = graph_add(g, &d, e);
     mem_free(in);
     return rc;

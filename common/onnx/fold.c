@@ -66,6 +66,7 @@ void fold_constant(struct call *c)
         call_fail(c, ERR_UNSUPPORTED, "attribute \"%s\" of Constant is not supported", form);
     }
     call_result(c, t);
+    c->out->stored = c->out->name;
 }
 
 void fold_constantofshape(struct call *c)
@@ -249,4 +250,6 @@ void fold_cast(struct call *c)
     else
         cast_to_ints(c, x, t, type);
     call_result(c, t);
+    if (floats && x->type == TENSOR_FLOAT)
+        c->out->stored = c->in[0]->stored;
 }

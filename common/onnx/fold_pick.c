@@ -168,4 +168,6 @@ void fold_transpose(struct call *c)
     if (t)
         pick(t, x, 0, stride);
     call_result(c, t);
+    if (x->rank == 2)
+        c->out->stored = c->in[0]->stored; /* a matrix is turned for a gemm as well */
 }

@@ -24,6 +24,7 @@ struct part {
     const char *name; /* of the value in the end; borrowed from the draft or the message */
     const struct tensor *weight; /* that it was made of, for those that share it */
     bool turned;
+    const char *names[NAME_COUNT]; /* as a node's; borrowed from the message */
     struct params p;
 };
 
@@ -108,6 +109,12 @@ struct tensor *call_new(struct call *c, enum tensor_type type, int rank, const i
 float *call_room(struct call *c, size_t n);
 float *call_copy(struct call *c, const float *from, size_t n);
 struct params *call_params(struct call *c, int node);
+
+/*
+ * Input i is parameter `which` of the node, once call_params knows its size: that has its name, if it is stored in the file
+ * under one and isn't one number for all. Copies of a long name that many read count as what the file may ask for.
+ */
+void call_name(struct call *c, int node, int which, int i);
 
 /* t, which broadcasts to one number a channel of x seen through `view`, into v (C); in no other way. */
 void call_channels(struct call *c, const struct tensor *t, const struct node *x, const struct view *view, float *v);

@@ -83,6 +83,7 @@ void op_prelu(struct call *c)
     p->w = call_room(c, p->n_w);
     if (p->w)
         call_channels(c, t, &x, &v, p->w);
+    call_name(c, i, NAME_W, 1);
 }
 
 /* ONNX's default bounds, which infinite ones are as well. */

@@ -50,6 +50,8 @@ void op_bn(struct call *c)
     p->b = call_copy(c, t[2]->f, p->n_b);
     p->mean = call_copy(c, t[3]->f, p->n_b);
     p->var = call_copy(c, t[4]->f, p->n_b);
+    for (int k = 0; k < NAME_COUNT; k++)
+        call_name(c, i, k, k + 1);
 }
 
 /* to (K, C) = alpha * from, which is (K, C) or, turned, (C, K). */
@@ -106,9 +108,11 @@ static int add_matrix(struct call *c, bool turned, float alpha, bool bias)
     int i = call_add_to(c, &d, c->out, view_layout(&v));
     if (i < 0)
         return -1;
-    if (alpha == 1)
-        call_shares(c, i, w, turned);
     struct params *p = call_params(c, i);
+    if (alpha == 1) {
+        call_shares(c, i, w, turned);
+        call_name(c, i, NAME_W, 1);
+    }
     p->w = call_room(c, p->n_w);
     if (!p->w)
         return -1;
@@ -134,6 +138,8 @@ void op_gemm(struct call *c)
     call_channels(c, b, &c->l->draft.nodes[i], &c->out->view, p->b);
     for (size_t k = 0; k < p->n_b && c->rc == 0; k++)
         p->b[k] *= beta;
+    if (beta == 1)
+        call_name(c, i, NAME_B, 2);
     if (c->rc == 0)
         check_finite(c, p->b, p->n_b);
 }
@@ -164,6 +170,8 @@ static bool add_to_bias(struct call *c, int in, const struct tensor *t, float si
         part->p.b[k] *= sign;
     *bias = true;
     part->name = c->out->name;
+    if (sign == 1)
+        call_name(c, v->node, NAME_B, 1 - in);
     call_alias(c, in);
     return true;
 }

@@ -114,6 +114,9 @@ void op_conv(struct call *c)
     call_shares(c, i, w, false);
     p->w = call_copy(c, w->f, w->n);
     p->b = b ? call_copy(c, b->f, b->n) : NULL;
+    call_name(c, i, NAME_W, 1);
+    if (b)
+        call_name(c, i, NAME_B, 2);
 }
 
 /*

@@ -1,10 +1,9 @@
 #include "common/onnx/save.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "common/base/mem.h"
 #include "common/onnx/build.h"
+#include "common/onnx/naming.h"
 
 #define OLDEST_OPSET 7 /* that onnx_load reads, and so that a source may have */
 #define NEWEST_OPSET 21
@@ -14,24 +13,12 @@ struct saver {
     int64_t opset;
     const struct graph *g;
     const struct weights *w;
-    const char **names; /* (g->n) of all values, sorted */
+    struct naming names;
 };
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/*
- * The name of an initializer or of a value in between: VALUE.WHAT, lengthened while a value is called so. Two can't meet,
- * because no `what` holds a dot or an underscore.
- */
 static const char *name_of(struct saver *s, const struct node *d, const char *what)
 {
-    const char *name = build_text(&s->b, "%s.%s", d->name, what);
-    while (bsearch(&name, s->names, (size_t)s->g->n, sizeof *s->names, by_name))
-        name = build_text(&s->b, "%s_", name);
-    return name;
+    return naming_between(&s->names, &s->b, d, what);
 }
 
 /* What reads value i reads this: an input that came with its channels last is turned first. */
@@ -54,12 +41,11 @@ static const char *stored(const struct saver *s, float v)
     return NULL;
 }
 
-static void read_floats(struct saver *s, Onnx__NodeProto *n, const struct node *d, const char *what, int rank,
-                        const int64_t *dims, const float *data)
+static void read_number(struct saver *s, Onnx__NodeProto *n, const struct node *d, const char *what, const float *v)
 {
-    const char *name = rank == 0 ? stored(s, *data) : NULL;
+    const char *name = stored(s, *v);
     if (!name)
-        build_floats(&s->b, name = name_of(s, d, what), rank, dims, data);
+        build_floats(&s->b, name = name_of(s, d, what), 0, NULL, v);
     build_read(&s->b, n, name);
 }
 
@@ -71,12 +57,6 @@ static void read_list(struct saver *s, Onnx__NodeProto *n, const struct node *d,
     build_read(&s->b, n, name);
 }
 
-static void read_vector(struct saver *s, Onnx__NodeProto *n, const struct node *d, const char *what,
-                        const float *data)
-{
-    read_floats(s, n, d, what, 1, &(int64_t){d->C}, data);
-}
-
 static void write_window(struct saver *s, Onnx__NodeProto *n, const struct window *w, bool dilations)
 {
     build_ints(&s->b, n, "kernel_shape", (int64_t[]){w->R, w->S}, 2);
@@ -86,61 +66,58 @@ static void write_window(struct saver *s, Onnx__NodeProto *n, const struct windo
         build_ints(&s->b, n, "dilations", (int64_t[]){w->dil_h, w->dil_w}, 2);
 }
 
-static bool same_floats(const float *a, const float *b, size_t n)
+static void read_param(struct saver *s, Onnx__NodeProto *n, const struct node *d, int which, int rank,
+                       const int64_t *dims)
 {
-    return a && b && memcmp(a, b, n * sizeof *a) == 0;
+    int i = (int)(d - s->g->nodes);
+    size_t count;
+    bool here;
+    const char *name = naming_param(&s->names, &s->b, i, which, &here);
+    if (here)
+        build_floats(&s->b, name, rank, dims, params_of(&s->w->of[i], which, &count));
+    build_read(&s->b, n, name);
 }
 
-/* The weight of a conv or gemm, and its bias if it has one; a weight that is shared, and still the same, is written
- * with the first that has it. */
-static void read_weight(struct saver *s, Onnx__NodeProto *n, const struct node *d, int rank, const int64_t *dims,
-                        const struct params *p, bool bias)
+static void read_vector(struct saver *s, Onnx__NodeProto *n, const struct node *d, int which)
 {
-    const struct params *first = &s->w->of[d->shares];
-    if (d->shares && same_floats(first->w, p->w, p->n_w))
-        build_read(&s->b, n, name_of(s, &s->g->nodes[d->shares], "weight"));
-    else
-        read_floats(s, n, d, "weight", rank, dims, p->w);
-    if (bias && d->shares && same_floats(first->b, p->b, p->n_b))
-        build_read(&s->b, n, name_of(s, &s->g->nodes[d->shares], "bias"));
-    else if (bias)
-        read_vector(s, n, d, "bias", p->b);
+    read_param(s, n, d, which, 1, &(int64_t){d->C});
 }
 
-static void write_conv(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+static void write_conv(struct saver *s, Onnx__NodeProto *n, const struct node *d)
 {
     const struct window *w = &d->u.conv.win;
     int64_t C = s->g->nodes[d->in[0]].C / d->u.conv.groups;
-    read_weight(s, n, d, 4, (int64_t[]){d->C, C, w->R, w->S}, p, d->u.conv.bias);
+    read_param(s, n, d, NAME_W, 4, (int64_t[]){d->C, C, w->R, w->S});
+    if (d->u.conv.bias)
+        read_vector(s, n, d, NAME_B);
     write_window(s, n, w, true);
     build_int(&s->b, n, "group", d->u.conv.groups);
 }
 
-static void write_bn(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+static void write_bn(struct saver *s, Onnx__NodeProto *n, const struct node *d)
 {
-    read_vector(s, n, d, "scale", p->w);
-    read_vector(s, n, d, "bias", p->b);
-    read_vector(s, n, d, "mean", p->mean);
-    read_vector(s, n, d, "var", p->var);
+    for (int which = 0; which < NAME_COUNT; which++)
+        read_vector(s, n, d, which);
     build_float(&s->b, n, "epsilon", d->u.bn.eps);
 }
 
-static void write_gemm(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+static void write_gemm(struct saver *s, Onnx__NodeProto *n, const struct node *d)
 {
-    read_weight(s, n, d, 2, (int64_t[]){d->C, s->g->nodes[d->in[0]].C}, p, d->u.gemm.bias);
+    read_param(s, n, d, NAME_W, 2, (int64_t[]){d->C, s->g->nodes[d->in[0]].C});
+    if (d->u.gemm.bias)
+        read_vector(s, n, d, NAME_B);
     build_int(&s->b, n, "transB", 1);
 }
 
-static void write_clip(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+static void write_clip(struct saver *s, Onnx__NodeProto *n, const struct node *d)
 {
-    (void)p;
     if (s->opset < 11) {
         build_float(&s->b, n, "min", d->u.clip.lo);
         build_float(&s->b, n, "max", d->u.clip.hi);
         return;
     }
-    read_floats(s, n, d, "min", 0, NULL, &d->u.clip.lo);
-    read_floats(s, n, d, "max", 0, NULL, &d->u.clip.hi);
+    read_number(s, n, d, "min", &d->u.clip.lo);
+    read_number(s, n, d, "max", &d->u.clip.hi);
 }
 
 static bool dilated(const struct node *d)
@@ -148,23 +125,20 @@ static bool dilated(const struct node *d)
     return d->u.pool.win.dil_h != 1 || d->u.pool.win.dil_w != 1;
 }
 
-static void write_maxpool(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+static void write_maxpool(struct saver *s, Onnx__NodeProto *n, const struct node *d)
 {
-    (void)p;
     write_window(s, n, &d->u.pool.win, dilated(d));
 }
 
 /* AveragePool has no dilations before opset 19, and graph nodes none either. */
-static void write_avgpool(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+static void write_avgpool(struct saver *s, Onnx__NodeProto *n, const struct node *d)
 {
-    (void)p;
     write_window(s, n, &d->u.pool.win, false);
     build_int(&s->b, n, "count_include_pad", d->u.pool.count_pad);
 }
 
-static void write_globalpool(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+static void write_globalpool(struct saver *s, Onnx__NodeProto *n, const struct node *d)
 {
-    (void)p;
     if (!d->flat)
         return;
     if (s->opset < 18)
@@ -174,16 +148,14 @@ static void write_globalpool(struct saver *s, Onnx__NodeProto *n, const struct n
     build_int(&s->b, n, "keepdims", 0);
 }
 
-static void write_axis(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+static void write_axis(struct saver *s, Onnx__NodeProto *n, const struct node *d)
 {
     (void)d;
-    (void)p;
     build_int(&s->b, n, "axis", 1);
 }
 
-static void write_pad(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+static void write_pad(struct saver *s, Onnx__NodeProto *n, const struct node *d)
 {
-    (void)p;
     int64_t flat[] = {0, d->u.pad.front, 0, d->u.pad.back};
     int64_t all[] = {0, d->u.pad.front, d->u.pad.top,    d->u.pad.left,
                      0, d->u.pad.back,  d->u.pad.bottom, d->u.pad.right};
@@ -193,9 +165,8 @@ static void write_pad(struct saver *s, Onnx__NodeProto *n, const struct node *d,
         read_list(s, n, d, "pads", d->flat ? flat : all, d->flat ? 4 : 8);
 }
 
-static void write_slice(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+static void write_slice(struct saver *s, Onnx__NodeProto *n, const struct node *d)
 {
-    (void)p;
     int count = d->flat ? 1 : 3;
     const struct span *c = &d->u.slice.c, *h = &d->u.slice.h, *w = &d->u.slice.w;
     read_list(s, n, d, "starts", (int64_t[]){c->begin, h->begin, w->begin}, count);
@@ -204,22 +175,20 @@ static void write_slice(struct saver *s, Onnx__NodeProto *n, const struct node *
     read_list(s, n, d, "steps", (int64_t[]){c->step, h->step, w->step}, count);
 }
 
-static void write_act(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+static void write_act(struct saver *s, Onnx__NodeProto *n, const struct node *d)
 {
-    (void)p;
     build_float(&s->b, n, "alpha", d->u.act.alpha);
     if (d->op == OP_HARDSIGMOID)
         build_float(&s->b, n, "beta", d->u.act.beta);
 }
 
-static void write_prelu(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+static void write_prelu(struct saver *s, Onnx__NodeProto *n, const struct node *d)
 {
-    read_floats(s, n, d, "slope", d->flat ? 1 : 3, (int64_t[]){d->C, 1, 1}, p->w);
+    read_param(s, n, d, NAME_W, d->flat ? 1 : 3, (int64_t[]){d->C, 1, 1});
 }
 
-static void write_lrn(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+static void write_lrn(struct saver *s, Onnx__NodeProto *n, const struct node *d)
 {
-    (void)p;
     build_int(&s->b, n, "size", d->u.lrn.size);
     build_float(&s->b, n, "alpha", d->u.lrn.alpha);
     build_float(&s->b, n, "beta", d->u.lrn.beta);
@@ -227,22 +196,19 @@ static void write_lrn(struct saver *s, Onnx__NodeProto *n, const struct node *d,
 }
 
 /* As a Reshape, which more readers know than Unsqueeze. */
-static void write_unflatten(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+static void write_unflatten(struct saver *s, Onnx__NodeProto *n, const struct node *d)
 {
-    (void)p;
     read_list(s, n, d, "shape", (int64_t[]){0, d->C, 1, 1}, 4);
 }
 
 /* The last of a shuffle's three. */
-static void write_shuffle(struct saver *s, Onnx__NodeProto *n, const struct node *d, const struct params *p)
+static void write_shuffle(struct saver *s, Onnx__NodeProto *n, const struct node *d)
 {
-    (void)p;
     read_list(s, n, d, "shape", (int64_t[]){0, d->C, d->H, d->W}, d->flat ? 2 : 4);
 }
 
 /* Operators that aren't here have nothing to say beside their inputs. */
-static void (*const writers[OP_COUNT])(struct saver *, Onnx__NodeProto *, const struct node *,
-                                       const struct params *) = {
+static void (*const writers[OP_COUNT])(struct saver *, Onnx__NodeProto *, const struct node *) = {
     [OP_CONV] = write_conv,       [OP_BN] = write_bn,           [OP_CLIP] = write_clip,
     [OP_MAXPOOL] = write_maxpool, [OP_AVGPOOL] = write_avgpool, [OP_GLOBALPOOL] = write_globalpool,
     [OP_CONCAT] = write_axis,     [OP_PAD] = write_pad,         [OP_SLICE] = write_slice,
@@ -320,7 +286,7 @@ static void write_node(struct saver *s, int i)
     for (int k = 1; k < d->n_in && !is_gated(s->g, d); k++)
         build_read(&s->b, n, value_of(s, d->in[k]));
     if (writers[d->op])
-        writers[d->op](s, n, d, &s->w->of[i]);
+        writers[d->op](s, n, d);
 }
 
 /* The first opset in which the node can be written as it is written here. */
@@ -387,10 +353,7 @@ int onnx_save(const struct model *m, const struct onnx_meta *meta, int n_meta, s
     struct saver s = {.g = &m->graph, .w = &m->weights};
     if (m->graph.output < 0 || m->weights.n != m->graph.n)
         BUG("%d nodes, %d weights, output %d", m->graph.n, m->weights.n, m->graph.output);
-    s.names = xcalloc((size_t)m->graph.n, sizeof *s.names);
-    for (int i = 0; i < m->graph.n; i++)
-        s.names[i] = m->graph.nodes[i].name;
-    qsort(s.names, (size_t)m->graph.n, sizeof *s.names, by_name);
+    naming_init(&s.names, &m->graph, &m->weights);
     s.opset = opset_for(&m->graph);
     build_init(&s.b, s.opset, m->graph.name ? m->graph.name : "graph");
     for (int i = 0; i < m->graph.n; i++)
@@ -401,6 +364,6 @@ int onnx_save(const struct model *m, const struct onnx_meta *meta, int n_meta, s
         build_meta(&s.b, meta[i].key, meta[i].value);
     int rc = build_pack(&s.b, out, e);
     build_release(&s.b);
-    free(s.names);
+    naming_release(&s.names);
     return rc;
 }

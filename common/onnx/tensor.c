@@ -28,6 +28,14 @@ static int spend(struct tensors *ts, size_t count, size_t size, struct err *e)
     return 0;
 }
 
+int tensors_spend(struct tensors *ts, size_t bytes, struct err *e)
+{
+    if (bytes > ts->room)
+        return err_set(e, ERR_LIMIT, "copies of weights' names take more than a file of this size may ask for");
+    ts->room -= bytes;
+    return 0;
+}
+
 float *tensors_floats(struct tensors *ts, size_t count, struct err *e)
 {
     if (spend(ts, count, sizeof(float), e) < 0)

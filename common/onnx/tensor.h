@@ -35,6 +35,9 @@ struct tensors {
 };
 void tensors_release(struct tensors *ts);
 
+/* Takes bytes from the room that are allocated elsewhere. */
+MUST_CHECK int tensors_spend(struct tensors *ts, size_t bytes, struct err *e);
+
 /* Takes `count` floats from the room and allocates them (mem_free), or NULL and an error. */
 float *tensors_floats(struct tensors *ts, size_t count, struct err *e);
 

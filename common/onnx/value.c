@@ -64,7 +64,7 @@ int values_new(struct values *vs, const Onnx__GraphProto *g, struct err *e)
         const Onnx__TensorProto *t = g->initializer[i];
         if (!t->name || !*t->name)
             return err_set(e, ERR_INVALID, "initializer %zu has no name", i);
-        rc = add(vs, (struct value){.name = t->name, .kind = VALUE_TENSOR, .src = t}, e);
+        rc = add(vs, (struct value){.name = t->name, .kind = VALUE_TENSOR, .src = t, .stored = t->name}, e);
     }
     for (size_t i = 0; i < g->n_input && rc == 0; i++) {
         if (!g->input[i]->name || !*g->input[i]->name)

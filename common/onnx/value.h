@@ -22,6 +22,7 @@ struct value {
     struct view view;             /* VALUE_NODE: how the file lays it out */
     const struct tensor *t;       /* VALUE_TENSOR, once decoded */
     const Onnx__TensorProto *src; /* VALUE_TENSOR, an initializer */
+    const char *stored;           /* VALUE_TENSOR: the initializer or Constant whose numbers these are; NULL: computed */
     bool input;                   /* the graph lists it among its inputs */
     bool last;                    /* the network puts it out */
     bool needed;                  /* the output depends on it */

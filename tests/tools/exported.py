@@ -79,6 +79,8 @@ def check_shapes(model, kept, parent):
     for n in weighted:
         l = layers[n.output[0]]
         w, old = has[child[n.output[0]].input[1]], had[l["weight"]]
+        if list(child[n.output[0]].input[1:len(n.input)]) != list(n.input[1:]):
+            fail("%s: its weights were called %s, they are called %s" % (l["value"], n.input[1:], child[n.output[0]].input[1:]))
         if l["weight"] != n.input[1] or l["channels"] != old.shape[0] or l["node"] != (n.name or None):
             fail("layer %s isn't the parent's" % l)
         if len(l["kept"]) != w.shape[0] or l["kept"] != sorted(set(l["kept"])) or l["kept"][-1] >= old.shape[0]:

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/base/mem.h"
 #include "common/model/weights.h"
 #include "tests/unit/nets.h"
 
@@ -243,7 +244,11 @@ START_TEST(copy)
     graph_init(&g);
     net_resnet(&g, 1);
     g.opset = 13;
+    g.nodes[1].names[NAME_W] = mem_dup("weight", 7, 1);
     ck_assert_int_eq(graph_copy(&g, &h, &e), 0);
+    ck_assert_str_eq(h.nodes[1].names[NAME_W], "weight");
+    ck_assert_ptr_ne(h.nodes[1].names[NAME_W], g.nodes[1].names[NAME_W]);
+    ck_assert_ptr_null(h.nodes[1].names[NAME_B]);
     ck_assert_int_eq(h.n, g.n);
     ck_assert_int_eq(h.output, g.output);
     ck_assert_int_eq(h.opset, 13);

@@ -5,6 +5,7 @@
 #include "common/onnx/load.h"
 #include "common/onnx/save.h"
 #include "tests/unit/onnx_text.h"
+#include "worker/compress/cut.h"
 
 /* Loads text, saves it, and unpacks what was saved. */
 static Onnx__ModelProto *save_text(const char *text, const struct onnx_meta *meta, int n_meta)
@@ -152,16 +153,149 @@ START_TEST(versions)
 }
 END_TEST
 
-/* A value may be called what an initializer would be. */
-START_TEST(names_that_meet)
+/* What the nodes of a file read behind their first input: "a,b c" of the first two that read more; and that this is all
+ * that is stored, once each. */
+static void check_reads(const Onnx__ModelProto *f, const char *expected)
 {
-    static const char text[] = "input y.weight 3,8,6\noutput y\nfloats w 3,3,1,1\nRelu r y.weight -> y.weight_\n"
-                               "Conv n y.weight_,w -> y";
-    Onnx__ModelProto *f = save_text(text, NULL, 0);
-    ck_assert_int_eq(f->graph->n_initializer, 1);
-    ck_assert_str_eq(f->graph->initializer[0]->name, "y.weight__");
+    struct buf b = {0};
+    const Onnx__GraphProto *g = f->graph;
+    buf_append(&b, "", 0);
+    for (size_t i = 0; i < g->n_node; i++)
+        for (size_t k = 1; k < g->node[i]->n_input; k++)
+            buf_text(&b, "%s%s", k > 1 ? "," : b.n > 0 ? " " : "", g->node[i]->input[k]);
+    ck_assert_str_eq((const char *)b.p, expected);
+    for (size_t i = 0; i < g->n_initializer; i++) {
+        ck_assert_ptr_nonnull(strstr(expected, g->initializer[i]->name));
+        for (size_t k = 0; k < i; k++)
+            ck_assert_str_ne(g->initializer[i]->name, g->initializer[k]->name);
+    }
+    buf_release(&b);
+}
+
+/* Weights are called as they were, where they are what they were; else after the value. */
+START_TEST(names)
+{
+    static const char *const rows[][2] = {
+        {IMAGE "floats layer1.0.conv1.weight 3,3,1,1\nfloats layer1.0.conv1.bias 3\nfloats 1.running_mean 3\n"
+               "Conv n x,layer1.0.conv1.weight,layer1.0.conv1.bias -> c\n"
+               "BatchNormalization _ c,layer1.0.conv1.bias,1.running_mean,1.running_mean,layer1.0.conv1.bias -> y",
+         "layer1.0.conv1.weight,layer1.0.conv1.bias layer1.0.conv1.bias,1.running_mean,1.running_mean,layer1.0.conv1.bias"},
+        {IMAGE "floats slope 3,1,1\nPRelu n x,slope -> y", "slope"},
+        {IMAGE "floats slope 1\nPRelu n x,slope -> y", "y.slope"},
+        {FLAT "floats fc.weight 5,4\nfloats fc.bias 4\nMatMul _ x,fc.weight -> p\nAdd n fc.bias,p -> y", "fc.weight,fc.bias"},
+        {FLAT "floats w 5,4\nfloats b 4\nMatMul _ x,w -> p\nSub n p,b -> y", "w,y.bias"},
+        {FLAT "floats w 5,4\nfloats b 1\nMatMul _ x,w -> p\nAdd n p,b -> y", "w,y.bias"},
+        {FLAT "floats w 4,5\nfloats b 4\nGemm n x,w,b -> y transB=1", "w,b"},
+        {FLAT "floats w 4,5\nfloats b 4\nGemm n x,w,b -> y transB=1 alpha=0.5", "y.weight,b"},
+        {FLAT "floats w 4,5\nfloats b 4\nGemm n x,w,b -> y transB=1 beta=0.5", "w,y.bias"},
+        {FLAT "floats w 4,5\nTranspose _ w -> t\nMatMul n x,t -> y", "w"},
+        {FLAT "floats w 5,4\nIdentity _ w -> t\nCast _ t -> u to=1\nMatMul n x,u -> y", "w"},
+        {FLAT "floats w 5,4\nfloats two scalar 2\nMul _ w,two -> u\nMatMul n x,u -> y", "y.weight"},
+        {"input x 1\noutput y\nConstant _ -> c value_float=0.5\nPRelu n x,c -> y", "c"},
+        {IMAGE "floats c 3,1,1\nMul n x,c -> y", "y.scale,y.bias,y.mean,y.var"},
+        /* one array read in two ways becomes two */
+        {FLAT "floats w 5,5\nGemm n x,w -> a transB=1\nGemm m a,w -> y", "w y.weight"},
+        {"input x 3\noutput y\nfloats w 3,3\nfloats s 3\nGemm n x,w,s -> a\nPRelu _ a,s -> y", "w,s s"},
+        /* names that are taken */
+        {"input y.weight 5\noutput y\nfloats w 5,4\nfloats two scalar 2\nMul _ w,two -> u\nRelu _ y.weight -> y.weight_\n"
+         "MatMul n y.weight_,u -> y", "y.weight__"},
+        {FLAT "floats y.weight 5,5\nGemm n x,y.weight -> a\nGemm m a,y.weight -> y transB=1", "y.weight y.weight_"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        Onnx__ModelProto *f = save_text(rows[i][0], NULL, 0);
+        check_reads(f, rows[i][1]);
+        onnx__model_proto__free_unpacked(f, NULL);
+        check_round_trip(rows[i][0]);
+    }
+}
+END_TEST
+
+/* The text's model without the first channel of its first group and the last of its last. */
+static Onnx__ModelProto *save_cut(const char *text)
+{
+    struct buf b = {0}, out = {0};
+    struct model m, small;
+    struct groups gs;
+    struct err e;
+    bool live[64];
+    onnx_text_pack(text, &b);
+    ck_assert_msg(onnx_load(b.p, b.n, &m, &e) == 0, "%s", e.text);
+    ck_assert_int_eq(groups_find(&m.graph, &gs, &e), 0);
+    ck_assert(gs.n_classes <= 64 && gs.n > 0);
+    memset(live, true, sizeof live);
+    live[gs.of[0].classes[0]] = live[gs.of[gs.n - 1].classes[gs.of[gs.n - 1].n - 1]] = false;
+    ck_assert_int_eq(cut(&m, &gs, live, &small, &e), 0);
+    model_release(&m);
+    buf_release(&b);
+    ck_assert_int_eq(onnx_save(&small, NULL, 0, &out, &e), 0);
+    Onnx__ModelProto *file = onnx__model_proto__unpack(NULL, out.n, out.p);
+    ck_assert_ptr_nonnull(file);
+    groups_release(&gs);
+    model_release(&small);
+    buf_release(&out);
+    return file;
+}
+
+#define TWO "floats w 6,3,1,1\nfloats v 6,6,1,1\nfloats u 4,6,1,1\n"
+
+/* What one bias became is one as long as its numbers are, and a weight that two share is cut once. */
+START_TEST(names_after_a_cut)
+{
+    static const char *const rows[][2] = {
+        {IMAGE TWO "floats z 6\nConv n x,w,z -> a\nConv m a,v,z -> b\nConv l b,u -> y", "w,z v,b.bias u"},
+        {IMAGE TWO "floats z 6 0 0 0 0 0 0\nConv n x,w,z -> a\nConv m a,v,z -> b\nConv l b,u -> y", "w,z v,z u"},
+        {IMAGE TWO "floats z 6\nConv n x,w,z -> a\nConv m a,v,z -> b\nConv l b,v,z -> c\nConv k c,u -> y", "w,z v,z v,z u"},
+        {IMAGE TWO "floats b.bias 6\nConv n x,w,b.bias -> a\nConv m a,v,b.bias -> b\nConv l b,u -> y",
+         "w,b.bias v,b.bias_ u"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        Onnx__ModelProto *f = save_cut(rows[i][0]);
+        ck_assert_int_ne(f->graph->initializer[0]->dims[0], 0);
+        check_reads(f, rows[i][1]);
+        onnx__model_proto__free_unpacked(f, NULL);
+    }
+}
+END_TEST
+
+/* Values come first, such as those of nodes that a search puts in. */
+START_TEST(names_of_values)
+{
+    struct buf b = {0}, out = {0};
+    struct model m;
+    struct err e;
+    onnx_text_pack(FLAT "floats w 5,4\nfloats b 4\nGemm n x,w,b -> y", &b);
+    ck_assert_int_eq(onnx_load(b.p, b.n, &m, &e), 0);
+    mem_free(m.graph.nodes[1].names[NAME_W]);
+    m.graph.nodes[1].names[NAME_W] = mem_dup("x", 2, 1);
+    ck_assert_int_eq(onnx_save(&m, NULL, 0, &out, &e), 0);
+    Onnx__ModelProto *f = onnx__model_proto__unpack(NULL, out.n, out.p);
+    check_reads(f, "y.weight,b");
     onnx__model_proto__free_unpacked(f, NULL);
-    check_round_trip(text);
+    model_release(&m);
+    buf_release(&b);
+    buf_release(&out);
+}
+END_TEST
+
+/* A long name that nodes read under a short one doesn't make a small file a large model. */
+START_TEST(names_at_length)
+{
+    enum { LONG = 1 << 20, NODES = 300 };
+    struct buf text = {0}, b = {0};
+    struct model m;
+    struct err e;
+    char *name = xmalloc(LONG + 1);
+    memset(name, 'a', LONG);
+    name[LONG] = 0;
+    buf_text(&text, "input x0 1\noutput x%d\nfloats %s 1 1\nIdentity _ %s -> s\n", NODES, name, name);
+    for (int i = 0; i < NODES; i++)
+        buf_text(&text, "BatchNormalization _ x%d,s,s,s,s -> x%d\n", i, i + 1);
+    onnx_text_pack((const char *)text.p, &b);
+    ck_assert_int_eq(onnx_load(b.p, b.n, &m, &e), ERR_LIMIT);
+    ck_assert_ptr_nonnull(strstr(e.text, "copies of weights' names"));
+    free(name);
+    buf_release(&text);
+    buf_release(&b);
 }
 END_TEST
 
@@ -210,7 +344,10 @@ int main(void)
     tcase_add_test(t, operators);
     tcase_add_test(t, frame);
     tcase_add_test(t, versions);
-    tcase_add_test(t, names_that_meet);
+    tcase_add_test(t, names);
+    tcase_add_test(t, names_after_a_cut);
+    tcase_add_test(t, names_of_values);
+    tcase_add_test(t, names_at_length);
     tcase_add_test(t, every_opset);
     tcase_add_test(t, nothing_twice);
     suite_add_tcase(s, t);
