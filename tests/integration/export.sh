@@ -14,6 +14,7 @@ fi
 tool() { "$python" tests/tools/exported.py "$@" >"$tmp/tool.out" 2>&1 || { cat "$tmp/tool.out"; fail "exported.py $*"; }; }
 
 model
+tool rename "$tmp/demo.onnx"
 spec 200 200 20 >"$tmp/spec.yaml"
 up --workers 2
 id=$(start "$tmp/spec.yaml")

@@ -1,5 +1,6 @@
 """Checks exported files with programs that know nothing of espalier.
 
+    exported.py rename FILE.onnx                                 calls its weights by numbers, in place
     exported.py check PARENT.onnx FOLDER N                       0.onnx, 0.json ... there: the checker, the metadata, what is stored, the
                                                                  shapes against the JSON; and run in OpenCV where it is installed
     exported.py slice PARENT.onnx FILE.json OUT.onnx             the parent cut here as the JSON says
@@ -35,6 +36,17 @@ def fail(text):
 
 def tensors(model):
     return {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+
+
+def rename(path):
+    """So that no name is what espalier would choose."""
+    model = onnx.load(path)
+    to = {t.name: "weights.%d" % i for i, t in enumerate(model.graph.initializer)}
+    for t in model.graph.initializer:
+        t.name = to[t.name]
+    for n in model.graph.node:
+        n.input[:] = [to.get(i, i) for i in n.input]
+    onnx.save(model, path)
 
 
 def check_stored(model):
@@ -210,4 +222,4 @@ def same(a, b):
 
 
 if __name__ == "__main__":
-    {"check": check, "slice": cut, "run": run, "sparse": sparse, "same": same}[sys.argv[1]](*sys.argv[2:])
+    {"check": check, "rename": rename, "slice": cut, "run": run, "sparse": sparse, "same": same}[sys.argv[1]](*sys.argv[2:])
