@@ -65,7 +65,7 @@ int verb_curve(struct cli *c, int argc, char **argv, struct err *e)
     if (rc == 0 && operand[1])
         rc = args_number(c, "episode", operand[1], 0, &episode, e);
     if (rc == 0)
-        rc = format_parse(c, name, true, &format, e);
+        rc = format_parse(c, name, FORMAT_CSV, &format, e);
     if (rc == 0)
         rc = client_open(&cl, c, e);
     if (rc == 0)

@@ -6,19 +6,22 @@
 
 #include "coordinator/cli/args.h"
 
-int format_parse(struct cli *c, const char *name, bool has_csv, enum format *f, struct err *e)
+int format_parse(struct cli *c, const char *name, enum format last, enum format *f, struct err *e)
 {
-    static const char *const names[] = {[FORMAT_TABLE] = "table", [FORMAT_CSV] = "csv", [FORMAT_JSON] = "json"};
+    static const char *const names[] = {
+        [FORMAT_TABLE] = "table", [FORMAT_JSON] = "json", [FORMAT_CSV] = "csv", [FORMAT_SVG] = "svg"};
+    static const char *const lists[] = {[FORMAT_TABLE] = "table",
+                                        [FORMAT_JSON] = "table or json",
+                                        [FORMAT_CSV] = "table, csv or json",
+                                        [FORMAT_SVG] = "table, csv, json or svg"};
     if (!name)
         return 0;
-    for (int i = 0; i < 3; i++)
-        if (strcmp(names[i], name) == 0 && (i != FORMAT_CSV || has_csv)) {
+    for (int i = 0; i <= (int)last; i++)
+        if (strcmp(names[i], name) == 0) {
             *f = (enum format)i;
             return 0;
         }
-    if (strcmp(name, "svg") == 0 && has_csv)
-        return err_set(e, ERR_UNSUPPORTED, "--format svg isn't there yet in this version; use table, csv or json");
-    return args_wrong(c, e, "--format \"%s\": must be %s", name, has_csv ? "table, csv or json" : "table or json");
+    return args_wrong(c, e, "--format \"%s\": must be %s", name, lists[last]);
 }
 
 static bool put(const json_t *j)

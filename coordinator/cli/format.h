@@ -10,10 +10,10 @@
 
 #include "coordinator/cli/cli.h"
 
-enum format { FORMAT_TABLE, FORMAT_CSV, FORMAT_JSON };
+enum format { FORMAT_TABLE, FORMAT_JSON, FORMAT_CSV, FORMAT_SVG };
 
-/* name: what --format said, NULL: nothing, which leaves *f alone. */
-MUST_CHECK int format_parse(struct cli *c, const char *name, bool has_csv, enum format *f, struct err *e);
+/* name: what --format said, NULL: nothing, which leaves *f alone. last: the formats up to it are there. */
+MUST_CHECK int format_parse(struct cli *c, const char *name, enum format last, enum format *f, struct err *e);
 
 /* An array has a line for each of its objects. */
 MUST_CHECK int format_json(const json_t *j, struct err *e);

@@ -15,7 +15,7 @@ int listing(struct cli *c, const char *synopsis, const char *purpose, const char
     json_t *value = NULL;
     int rc = args_parse(c, &u, argc, argv, NULL, e);
     if (rc == 0)
-        rc = format_parse(c, name, false, &format, e);
+        rc = format_parse(c, name, FORMAT_JSON, &format, e);
     if (rc == 0)
         rc = client_open(&cl, c, e);
     if (rc == 0)

@@ -245,7 +245,7 @@ int verb_model(struct cli *c, int argc, char **argv, struct err *e)
     int rc = args_parse(c, &u, argc, argv, &path, e);
     free(about);
     if (rc == 0)
-        rc = format_parse(c, name, false, &format, e);
+        rc = format_parse(c, name, FORMAT_JSON, &format, e);
     if (rc != 0 || (rc = load(c, path, &m, e)) < 0)
         return rc;
     rc = groups_find(&m.graph, &gs, e);

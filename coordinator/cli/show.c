@@ -164,7 +164,7 @@ int verb_show(struct cli *c, int argc, char **argv, struct err *e)
     if (rc == 0)
         rc = args_number(c, "episode", operand[1], 0, &episode, e);
     if (rc == 0)
-        rc = format_parse(c, name, false, &format, e);
+        rc = format_parse(c, name, FORMAT_JSON, &format, e);
     if (rc == 0)
         rc = client_open(&cl, c, e);
     if (rc == 0)

@@ -223,7 +223,7 @@ int verb_status(struct cli *c, int argc, char **argv, struct err *e)
     if (rc == 0)
         rc = args_number(c, "search", operand, 1, &id, e);
     if (rc == 0)
-        rc = format_parse(c, name, false, &format, e);
+        rc = format_parse(c, name, FORMAT_JSON, &format, e);
     if (rc == 0)
         rc = client_open(&cl, c, e);
     if (rc == 0)

@@ -57,6 +57,15 @@ equal "the front in psql" "$episodes" "$(sql "select string_agg(episode::text, '
 equal "the front in JSON" "$episodes" "$(e pareto "$id" --format json | sed -n 's/.*{"episode": \([0-9]*\), .*"stage": "proxy", "within": [a-z]*}.*/\1/p' | tr '\n' ' ')"
 equal "the front as a table" "$episodes" "$(e pareto "$id" | awk 'NR > 1 { printf "%s ", $1 }')"
 equal "rows on top1<0" 1 "$(e pareto "$id" --where 'top1<0' --format csv | wc -l)"
+for x in flops params bytes; do
+    e pareto "$id" --x $x --format svg >"$tmp/front.svg"
+    equal "the front against $x as a picture" "$(e pareto "$id" --x $x --format csv | sed 1d | cut -d, -f1 | sort -n | tr '\n' ' ')" \
+        "$(sed -n 's/.*<circle .*<title>episode \([0-9]*\),.*/\1/p' "$tmp/front.svg" | sort -n | tr '\n' ' ')"
+    equal "finalists in it" "$(sql "select string_agg(episode::text, ' ' order by episode) || ' ' from espalier.finals where search = $id")" \
+        "$(sed -n 's/.*<title>finalist, episode \([0-9]*\),.*/\1/p' "$tmp/front.svg" | sort -n | tr '\n' ' ')"
+done
+equal "nothing to draw" "espalier: nothing to draw: no candidate on search $id's front fulfils --where" \
+    "$(e pareto "$id" --where 'top1<0' --format svg 2>&1)"
 [ "$(e pareto "$id" --x params --format csv | wc -l)" -ge 2 ] || fail "no front against parameters"
 # Nothing that was scored beats a point of the front in both.
 equal "candidates that beat the front" 0 "$(sql "select count(*) from espalier.pareto($id) p, espalier.scores s
