@@ -186,6 +186,23 @@ START_TEST(marks_lie_where_their_numbers_say)
 }
 END_TEST
 
+/* By ratio even where accuracy doesn't follow: latencies that were measured beside other figures of the dense
+ * network. */
+START_TEST(staircase_goes_by_ratio)
+{
+    static const struct plot_point two[] = {{0.8, 0.85, 2, "", false}, {0.6, 0.88, 1, "", false}};
+    struct plot p = plain;
+    double x, y, h, v;
+    p.points = two;
+    p.n = 2;
+    char *svg = draw(&p);
+    ck_assert_int_eq(sscanf(group(svg, "front"), "id=\"front\" d=\"M%lf %lfH%lfV%lf\"", &x, &y, &h, &v), 4);
+    is_at(svg, x, y, 0.6, 0.88);
+    is_at(svg, h, v, 0.8, 0.85);
+    free(svg);
+}
+END_TEST
+
 START_TEST(points_say_what_they_are)
 {
     char *svg = draw(&plain);
@@ -348,6 +365,7 @@ int main(void)
     TCase *t = tcase_create("plot");
     tcase_set_timeout(t, 10);
     tcase_add_test(t, marks_lie_where_their_numbers_say);
+    tcase_add_test(t, staircase_goes_by_ratio);
     tcase_add_test(t, points_say_what_they_are);
     tcase_add_loop_test(t, any_text_can_be_written, 0, sizeof(texts) / sizeof(texts[0]));
     tcase_add_test(t, hostile_names_stay_texts);
