@@ -35,7 +35,7 @@ finals() {
     sql "select episode, n, top1, top5, loss from espalier.finals where search = $1 order by 1"
     for episode_ in $(sql "select episode from espalier.finals where search = $1 order by 1"); do
         e export "$1" "$episode_" -o "$tmp/file.onnx" 2>/dev/null
-        LC_ALL=C sed "s/search $1 small/search N small/" "$tmp/file.onnx" | sha256sum
+        LC_ALL=C sed "s/\(espalier\.search..\)$1/\1N/" "$tmp/file.onnx" | sha256sum
     done
 }
 # A curve, but for who did it and how long it took.
